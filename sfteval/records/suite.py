@@ -1,0 +1,155 @@
+"""What the author of a suite wrote: the declarative language as frozen pydantic models.
+
+Comes in: parsed YAML (through `sfteval.spec`, which adds file, line and column to every fault).
+Goes out: `Suite` and `Families`, strict at every depth. `Suite.model_json_schema()` is the published schema.
+
+Check parameters stay mappings here: the table of checks validates them (`sfteval.checks`), handed to `spec` from above.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+NAME_PATTERN = r"^[a-z0-9_-]+$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+Baseline = Literal["base", "previous"]
+Proof = Literal["required", "none"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown fields and silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Message(Strict):
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Annotated[str, StringConstraints(min_length=1)]
+
+
+class SampleRow(Strict):
+    """One prompt with what is needed to judge its answer. The last message is never the assistant's."""
+
+    id: Annotated[str, StringConstraints(min_length=1)]
+    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    reference: Any = None
+    vars: dict[str, Any] = {}
+    cluster: str | None = None
+    tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _ends_with_question(self) -> SampleRow:
+        if self.messages[-1].role == "assistant":
+            msg = "the last message is the assistant's; a sample ends with what the model must answer"
+            raise ValueError(msg)
+        return self
+
+
+class Generation(Strict):
+    """How answers are generated. Temperature 0 is greedy; `seed` matters only above 0."""
+
+    max_tokens: Annotated[int, Field(ge=1)] = 256
+    min_tokens: Annotated[int, Field(ge=0)] = 0
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    stop: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    seed: int = 0
+
+
+class LmEvalBlock(Strict):
+    """lm-eval tasks as samples. `limit` takes the first documents; `include_path` holds task YAML files."""
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    num_fewshot: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    include_path: str | None = None
+    apply_chat_template: bool = False
+    fewshot_draw: Literal["per_document", "lm_eval"] = "per_document"
+    seed: int = 1234
+
+
+class NoRegression(Strict):
+    """No drop larger than `margin` against the baseline (0: FAIL means that a drop is proven at all)."""
+
+    against: Baseline
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Improves(Strict):
+    """A gain larger than `by` against the baseline is proven."""
+
+    against: Baseline
+    by: Annotated[float, Field(ge=0)] = 0.0
+
+
+class GateSpec(Strict):
+    """One gate: a check and exactly one demand on it."""
+
+    check: Name
+    name: Name | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    improves: Improves | None = None
+    no_regression: NoRegression | None = None
+    proof: Proof = "none"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+    @model_validator(mode="after")
+    def _one_demand(self) -> GateSpec:
+        demands = ("at_least", "at_most", "improves", "no_regression")
+        if sum(getattr(self, demand) is not None for demand in demands) != 1:
+            msg = f"exactly one of {', '.join(demands)} is needed"
+            raise ValueError(msg)
+        return self
+
+
+class Suite(Strict):
+    """One suite file: samples with checks, or lm-eval tasks, and the gates on them."""
+
+    suite: Name
+    description: str = ""
+    skill: Name = "general"
+    samples: str | Annotated[tuple[SampleRow, ...], Field(min_length=1)] | None = None
+    system: str | None = None
+    generate: Generation = Generation()
+    checks: dict[Name, dict[str, Any]] = {}
+    lm_eval: LmEvalBlock | None = None
+    gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
+    max_errored: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Suite:
+        if (self.samples is None) == (self.lm_eval is None):
+            msg = "a suite has either samples (with checks) or an lm_eval block"
+            raise ValueError(msg)
+        if self.lm_eval is None and not self.checks:
+            msg = "a suite with samples needs checks"
+            raise ValueError(msg)
+        if self.lm_eval is not None and self.checks:
+            msg = "an lm_eval suite brings its own metrics; checks are not allowed"
+            raise ValueError(msg)
+        return self
+
+
+class Family(Strict):
+    """A gate on the weighted mean over all single `no_regression` gates of one skill against one baseline.
+
+    Its members are the gates of every suite whose `skill` equals `name`.
+    """
+
+    name: Name
+    no_regression: NoRegression
+    proof: Proof = "required"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+
+class Families(Strict):
+    """`families.yaml`: the family gates of a folder of suites."""
+
+    family: Family | Annotated[tuple[Family, ...], Field(min_length=1)]

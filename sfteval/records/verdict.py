@@ -1,0 +1,136 @@
+"""Gates, comparisons and verdicts: from planned question to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sfteval.records.evidence import Item
+    from sfteval.records.suite import Baseline, Families, Proof, Suite
+
+Role = Literal["base", "candidate", "previous"]
+Demand = Literal["no_regression", "improves", "at_least", "at_most"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate of a plan: what one pytest item judges.
+
+    Attributes:
+        id: Name inside its file, `[a-z0-9_-]+`, no numbers from the gate in it.
+        path: Suite file as collected, relative to the root.
+        line: 1-based line of the gate in its file.
+        suite: Suite name ("" for a family).
+        task: lm-eval task as listed, "" for suites with samples.
+        check: Check or metric.
+        demand: Which demand is made; `threshold` is its margin, gain, floor or ceiling.
+        against: Baseline of a comparative demand, None for floors and ceilings.
+        members: For a family: the gates whose samples it pools; empty otherwise.
+    """
+
+    id: str
+    path: str
+    line: int
+    suite: str
+    task: str
+    check: str
+    demand: Demand
+    threshold: float
+    against: Baseline | None
+    proof: Proof
+    alpha: float
+    members: tuple[Gate, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """`path::id`, as pytest shows it."""
+        return f"{self.path}::{self.id}"
+
+    @property
+    def comparative(self) -> bool:
+        """True when a baseline is needed."""
+        return self.against is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteFile:
+    """One loaded `*.suite.yaml` (or `families.yaml`): the author's words, its gates, and its content's hash."""
+
+    path: Path
+    suite: Suite | Families
+    gates: tuple[Gate, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What must be judged: suites in order, all gates (before any selection), and the items of each suite."""
+
+    suites: tuple[SuiteFile, ...]
+    gates: tuple[Gate, ...]
+    items: tuple[Item, ...]
+    fingerprint: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A sample whose score differs between the two runs."""
+
+    sample_id: str
+    suite: str
+    task: str
+    prompt: str
+    reference_output: str
+    candidate_output: str
+    reference_score: float
+    candidate_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Candidate against one baseline on paired samples, for one gate.
+
+    `low` and `high` are one-sided bounds at the gate's level; `p_value` is that of the proof which the demand asks
+    for (a drop beyond the margin, or a gain beyond `by`). `missing` counts samples that only one side has or whose
+    prompt differs. `detectable` is the smallest true drop that would FAIL with 80 % power at the corrected level.
+    `not_comparable` holds the reason when there is nothing to compare; then all figures are None.
+    """
+
+    gate: Gate
+    n: int = 0
+    reference: float | None = None
+    candidate: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    detectable: float | None = None
+    missing: int = 0
+    flips: tuple[Flip, ...] = ()
+    not_comparable: str | None = None
+
+
+class VerdictKind(StrEnum):
+    """The five answers."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_COMPARABLE = "NOT_COMPARABLE"
+    NOT_JUDGED = "NOT_JUDGED"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one gate. `blocks` says whether it keeps the release from shipping."""
+
+    gate: Gate
+    kind: VerdictKind
+    reasons: tuple[str, ...]
+    comparison: Comparison
+    blocks: bool
