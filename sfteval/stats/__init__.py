@@ -1,0 +1,35 @@
+"""Statistics: numbers in, numbers out.
+
+In: arrays of scores, clusters, error rates. Out: estimates with one-sided bounds, p-values that invert
+them, sample sizes. Knows nothing of suites, models or verdicts. scipy is loaded on the first use of a
+distribution, not on import.
+"""
+
+from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, tango_score
+from sfteval.stats.family import Stratum, stratified_difference, stratified_drop_pvalue
+from sfteval.stats.multiplicity import holm
+from sfteval.stats.paired import PairedEstimate, drop_pvalue, gain_pvalue, paired_difference
+from sfteval.stats.power import samples_needed, samples_to_pass, smallest_detectable_drop
+from sfteval.stats.sequential import DifferenceSequence
+from sfteval.stats.single import MeanEstimate, mean_bounds
+
+__all__ = [
+    "DifferenceSequence",
+    "MeanEstimate",
+    "PairedBinaryTest",
+    "PairedEstimate",
+    "Stratum",
+    "drop_pvalue",
+    "gain_pvalue",
+    "holm",
+    "mcnemar_midp",
+    "mcnemar_midp_drop",
+    "mean_bounds",
+    "paired_difference",
+    "samples_needed",
+    "samples_to_pass",
+    "smallest_detectable_drop",
+    "stratified_difference",
+    "stratified_drop_pvalue",
+    "tango_score",
+]
