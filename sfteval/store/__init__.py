@@ -1,0 +1,12 @@
+"""The run store: a journal while a run is being made, Parquet and a manifest once it is whole.
+
+Comes in: responses and samples. Goes out: `Run` records, and responses that need not be computed again. Rank 2;
+imports neither torch nor, before a Parquet file is touched, pyarrow. The format is described in `layout` (files),
+`journal` (lines), `columns` (Parquet) and `encoding` (text).
+"""
+
+from sfteval.store.promotions import Promotion
+from sfteval.store.runs import RunStore
+from sfteval.store.writer import RunWriter
+
+__all__ = ["Promotion", "RunStore", "RunWriter"]
