@@ -1,0 +1,109 @@
+"""lm-eval instances to asks.
+
+Comes in: the instances of one document. Goes out: one ask per instance, in order. Generation settings follow
+`lm_eval/models/utils.py` (`normalize_gen_kwargs`): greedy unless sampling is asked for, 256 new tokens by default.
+lm-eval also stops at the tokenizer's end-of-text string; backends end there by token, so it is not among the stops.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sfteval.errors import Fault, TaskError
+from sfteval.records import Ask, ChatAsk, Generation, Message, RollingAsk, ScoreAsk, TextAsk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lm_eval.api.instance import Instance
+
+_LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_DEFAULT_LENGTH = 256
+_OTHER_SETTINGS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "top_p": ("top_p", float),
+    "top_k": ("top_k", int),
+    "repetition_penalty": ("repetition_penalty", float),
+    "min_new_tokens": ("min_tokens", int),
+}
+_HANDLED = {*_LENGTH_NAMES, *_OTHER_SETTINGS, "until", "do_sample", "temperature", "seed"}
+
+
+def to_ask(instance: Instance, seed: int, where: str) -> Ask:
+    """Return the ask of one instance.
+
+    Raises:
+        TaskError: A chat prompt whose answer must be scored or start with a given prefix; text that is no text.
+    """
+    make = _MAKERS.get(instance.request_type)
+    if make is None:
+        expected = f"one of {', '.join(_MAKERS)}"
+        raise TaskError(Fault(where, f"requests of type {instance.request_type!r}", expected))
+    return make(instance.args, seed, where)
+
+
+def unsupported_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of generation settings that have no effect here."""
+    return sorted(name for name in settings if name not in _HANDLED)
+
+
+def generation(settings: Mapping[str, Any], seed: int) -> Generation:
+    """Return lm-eval's `generation_kwargs` as a `Generation`."""
+    until = settings.get("until") or []
+    stops = [until] if isinstance(until, str) else list(until)
+    length = next((settings[name] for name in _LENGTH_NAMES if settings.get(name) is not None), _DEFAULT_LENGTH)
+    temperature = float(settings.get("temperature") or 0.0)
+    others = {
+        ours: convert(settings[theirs])
+        for theirs, (ours, convert) in _OTHER_SETTINGS.items()
+        if settings.get(theirs) is not None
+    }
+    return Generation(
+        max_tokens=int(length),
+        temperature=0.0 if settings.get("do_sample") is False else temperature,
+        stop=tuple(dict.fromkeys(str(stop) for stop in stops if stop)),
+        seed=seed,
+        **others,
+    )
+
+
+def _score(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
+    context, continuation = arguments[:2]
+    if not isinstance(context, str):
+        raise TaskError(
+            Fault(
+                f"{where}: lm_eval.apply_chat_template",
+                "true for a task whose answers are scored",
+                "a task that generates its answers",
+                "Set apply_chat_template: false for multiple-choice and log-likelihood tasks, in a suite of their own.",
+            )
+        )
+    return ScoreAsk(context, _text(continuation, where))
+
+
+def _rolling(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
+    return RollingAsk(_text(arguments[0], where))
+
+
+def _generate(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
+    context, settings = arguments[:2]
+    if isinstance(context, str):
+        return TextAsk(context, generation(settings, seed))
+    if not context.complete:
+        found = "a chat prompt whose answer starts with the task's gen_prefix"
+        do = "Set apply_chat_template: false for this task."
+        raise TaskError(Fault(f"{where}: lm_eval.apply_chat_template", found, "a prompt that ends with the user", do))
+    messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in context)
+    return ChatAsk(messages, generation(settings, seed))
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise TaskError(Fault(where, f"{type(value).__name__} {value!r}", "text to score (doc_to_target)"))
+    return value
+
+
+_MAKERS: Mapping[str, Callable[[tuple[Any, ...], int, str], Ask]] = {
+    "loglikelihood": _score,
+    "loglikelihood_rolling": _rolling,
+    "generate_until": _generate,
+}
