@@ -1,0 +1,154 @@
+"""The training config: what a person writes in `CONFIG.yaml`, as frozen pydantic models.
+
+Comes in: a path. Goes out: `TrainingConfig`, strict at every depth, every path in it absolute. All faults of the file
+are reported at once, with line and column. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
+
+from sfteval.errors import Fault, InputError
+from sfteval.keys import file_key
+from sfteval.records import Strict
+from sfteval.train.positions import Document, faults_of, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LossOn = Literal["assistant", "last_assistant", "all"]
+Schedule = Literal["cosine", "linear", "constant"]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+LATER = {"hooks": "It arrives with the training work; remove it"}
+
+
+class Source(Strict):
+    """One file of training rows. `weight` is how often each row is drawn per epoch: 0.5 a seeded half, 2.0 twice."""
+
+    path: Text
+    format: Literal["messages"] = "messages"
+    weight: Positive = 1.0
+
+
+class Data(Strict):
+    """What is trained on. `holdout` is the share of rows kept out by the hash of their content."""
+
+    train: Annotated[tuple[Source, ...], Field(min_length=1)]
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_length: Annotated[int, Field(ge=2)] = 1024
+    loss_on: LossOn = "assistant"
+
+
+class Lora(Strict):
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685). `targets`: module names, or every linear layer."""
+
+    name: Literal["lora"] = "lora"
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Positive = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Literal["all-linear"] | Annotated[tuple[Text, ...], Field(min_length=1)] = "all-linear"
+
+
+class Full(Strict):
+    """Every weight is trained."""
+
+    name: Literal["full"] = "full"
+
+
+class Optimizer(Strict):
+    """AdamW without weight decay; `batch_tokens` is the size of one optimiser step, `warmup` a share of all steps."""
+
+    learning_rate: Positive = 2e-4
+    epochs: Positive = 1.0
+    batch_tokens: Annotated[int, Field(ge=1)] = 4096
+    schedule: Schedule = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
+
+
+class TrainingConfig(Strict):
+    """One training. Made by `load_config`, or in Python with absolute paths."""
+
+    model: Text
+    data: Data
+    method: Annotated[Lora | Full, Field(discriminator="name")] = Lora()
+    optimizer: Optimizer = Optimizer()
+    output: Text = "runs"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    _file: Path | None = PrivateAttr(default=None)
+    _fingerprint: str = PrivateAttr(default="")
+
+    @property
+    def file(self) -> Path | None:
+        """The file it was read from; None if it was made in Python."""
+        return self._file
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the file's bytes; "" if it was made in Python."""
+        return self._fingerprint
+
+    @property
+    def name(self) -> str:
+        """The file's stem: the first part of the checkpoint folder's name."""
+        return self._file.stem if self._file else "training"
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read a training config; paths in it resolve from the file's folder.
+
+    Raises:
+        InputError: Every fault of the file, with line, column and a near-miss suggestion.
+    """
+    path = path.absolute()
+    document = read_document(path)
+    faults = _later_faults(document)
+    try:
+        config = TrainingConfig.model_validate(_known_only(document.plain()))
+    except ValidationError as error:
+        faults += faults_of(error, document, TrainingConfig)
+        raise InputError(sorted(faults, key=lambda fault: (fault.line, fault.column))) from None
+    faults += _missing_files(config, document, path.parent)
+    if faults:
+        raise InputError(faults)
+    config = _resolved(config, path.parent)
+    config._file, config._fingerprint = path, file_key(path)
+    return config
+
+
+def _known_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in LATER}
+
+
+def _later_faults(document: Document) -> list[Fault]:
+    named = [name for name in LATER if document.has(name)]
+    return [document.fault((name,), "this field", "no such field yet", LATER[name]) for name in named]
+
+
+def _missing_files(config: TrainingConfig, document: Document, folder: Path) -> list[Fault]:
+    missing = []
+    for index, source in enumerate(config.data.train):
+        if not (folder / Path(source.path).expanduser()).is_file():
+            where = ("data", "train", index, "path")
+            found = f"{source.path!r}, which is not there"
+            missing.append(document.fault(where, found, "a JSONL file", "Paths resolve from the config's folder"))
+    return missing
+
+
+def _resolved(config: TrainingConfig, folder: Path) -> TrainingConfig:
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).resolve())
+
+    sources = tuple(source.model_copy(update={"path": absolute(source.path)}) for source in config.data.train)
+    local = (folder / Path(config.model).expanduser()).exists()
+    return config.model_copy(
+        update={
+            "model": absolute(config.model) if local else config.model,
+            "data": config.data.model_copy(update={"train": sources}),
+            "output": absolute(config.output),
+        }
+    )

@@ -1,0 +1,150 @@
+"""The training loop: TRL's `SFTTrainer` on ready token ids and labels.
+
+Comes in: model, plan of steps, method. Goes out: the trained model inside the trainer, and the loss curve. TRL and
+transformers own optimiser, schedule, clipping, callbacks, devices and PEFT; ours are the batches (one optimiser step
+is one item, see `batches`) and the loss: the sum over the step's label tokens divided by their number, whatever the
+micro-batches (defect: gradient accumulation scaled wrongly, transformers#35203), computed at labelled positions only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import align_special_tokens
+from trl import SFTConfig, SFTTrainer
+
+from sfteval.errors import TrainingError
+from sfteval.train.batches import label_count
+from sfteval.train.heads import label_nll
+from sfteval.train.movement import check_gradients
+from sfteval.train.quiet import library_noise_off
+from sfteval.train.trained import CurvePoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sfteval.train.batches import Micro, StepBatches
+    from sfteval.train.config import Optimizer
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+CLIP = 1.0
+
+
+class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
+    """SFTTrainer whose dataloader yields whole optimiser steps."""
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *, batches: StepBatches, **arguments: Any) -> None:
+        """Take the plan; everything else goes to SFTTrainer."""
+        self.batches = batches
+        self.curve: list[CurvePoint] = []
+        super().__init__(**arguments)
+
+    def _send_telemetry(self) -> None:
+        """Send nothing: a training tool has no business calling home."""
+
+    def get_train_dataloader(self) -> Any:
+        """Return the plan's steps in order; the plan is already shuffled."""
+        return torch.utils.data.DataLoader(self.batches, batch_size=None, shuffle=False)
+
+    def floating_point_ops(self, inputs: Any) -> float:
+        """Return 0: transformers' estimate walks all parameters at every step."""
+        return 0.0
+
+    def training_step(self, model: Any, inputs: dict[str, list[Micro]], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Run forward and backward for one optimiser step; return its mean loss per label token."""
+        model.train()
+        micros = [self._prepare_inputs(micro) for micro in inputs["micro"]]
+        labels = sum(label_count(micro) for micro in micros)
+        total = torch.zeros((), device=self.args.device)
+        for micro in micros:
+            loss = label_nll(model, micro) / max(labels, 1)
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        self._record(total.item(), micros, labels)
+        return total
+
+    def _record(self, loss: float, micros: list[Micro], labels: int) -> None:
+        step = self.state.global_step + 1
+        if not math.isfinite(loss):
+            raise TrainingError(f"step {step}: the loss is {loss}; lower the learning rate or look at the rows")
+        tokens = sum(int(m.get("attention_mask", torch.ones_like(m["input_ids"])).sum()) for m in micros)
+        self.curve.append(CurvePoint(step, loss, self._get_learning_rate(), tokens, labels))
+
+
+class GradientGuard(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Checks gradients once, before the first optimiser step."""
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
+        """Check at step 1; later steps cost nothing."""
+        if state.global_step == 0:
+            check_gradients(model)
+
+
+def build_trainer(
+    model: Any, tokenizer: Any, batches: StepBatches, *, settings: Optimizer, seed: int, peft: Any, scratch: Path
+) -> StepTrainer:
+    """Return a trainer that takes every step of `batches` once. `scratch` stays empty."""
+    from datasets import Dataset
+
+    arguments = SFTConfig(
+        output_dir=str(scratch),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        num_train_epochs=1,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=SCHEDULES[settings.schedule],
+        warmup_steps=int(settings.warmup * len(batches)),
+        weight_decay=0.0,
+        max_grad_norm=CLIP,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=False,
+        activation_checkpointing=False,
+        dataloader_pin_memory=False,
+        seed=seed,
+        data_seed=seed,
+        report_to="none",
+        disable_tqdm=True,
+        logging_strategy="no",
+        save_strategy="no",
+    )
+    if arguments.world_size > 1:
+        raise TrainingError("training in several processes arrives with the training work; start one process")
+    with library_noise_off():
+        # transformers does this when training starts, with a note on the screen; done here it has nothing to say.
+        align_special_tokens(model, tokenizer)
+        trainer = StepTrainer(
+            batches=batches,
+            model=model,
+            args=arguments,
+            # TRL insists on a dataset; the loader above never reads this one.
+            train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),
+            data_collator=lambda rows: rows,
+            processing_class=tokenizer,
+            peft_config=peft,
+        )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(GradientGuard())
+    return trainer
+
+
+@torch.no_grad()
+def mean_nll(model: Any, micros: Sequence[Micro]) -> float:
+    """Return the mean negative log-likelihood per label token, in nats, without dropout."""
+    training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    total, labels = 0.0, 0
+    for micro in micros:
+        total += float(label_nll(model, {name: value.to(device) for name, value in micro.items()}))
+        labels += label_count(micro)
+    model.train(training)
+    return total / max(labels, 1)

@@ -1,0 +1,101 @@
+"""`training.json`: how a checkpoint came to be.
+
+Comes in: everything that decided the training. Goes out: one JSON file, written last inside the checkpoint's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfteval._version import __version__
+from sfteval.errors import StoreError
+from sfteval.keys import file_key
+
+if TYPE_CHECKING:
+    from sfteval.train.config import TrainingConfig
+    from sfteval.train.dataset import Prepared
+    from sfteval.train.loading import ModelSource
+
+FORMAT = 1
+
+
+def write_manifest(path: Path, entries: dict[str, Any]) -> None:
+    """Write the manifest.
+
+    Raises:
+        StoreError: The disk is full or not writable.
+    """
+    text = json.dumps({"format": FORMAT} | entries, indent=2, sort_keys=True, allow_nan=False)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(path, error.strerror or str(error), "room for the training manifest") from None
+
+
+def config_entries(config: TrainingConfig) -> dict[str, Any]:
+    """Return the resolved config, its file and the hash of the file's bytes."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "config_file": str(config.file or ""),
+        "config_sha256": config.fingerprint,
+        "seed": config.seed,
+    }
+
+
+def data_entries(config: TrainingConfig, data: Prepared) -> dict[str, Any]:
+    """Return per file its sha256 and row counts, and what the mask engine made of them."""
+    files = [
+        {"path": source.path, "sha256": file_key(Path(source.path)), "weight": source.weight} | counts
+        for source, counts in zip(config.data.train, data.split.counts, strict=True)
+    ]
+    tokens = sum(len(row.ids) for row in data.train)
+    labels = sum(row.trained for row in data.train)
+    return {
+        "files": files,
+        "duplicates": data.split.duplicates,
+        "rows": len(data.train),
+        "held_out": len(data.held_out),
+        "tokens": tokens,
+        "labels": labels,
+        "label_share": labels / max(tokens, 1),
+        "longest": max(len(row.ids) for row in data.train),
+        "masks": {kind: sum(row.source == kind for row in data.train) for kind in ("markers", "prefixes")},
+        "template_sha256": data.template.fingerprint,
+        "stop_ids": list(data.template.stop_ids),
+        "stop_tokens": [data.template.decode([stop]) for stop in data.template.stop_ids],
+    }
+
+
+def parent_entries(source: ModelSource) -> dict[str, Any]:
+    """Return what the training started from."""
+    return {
+        "reference": source.reference,
+        "path": str(source.path),
+        "adapter": str(source.adapter or ""),
+        "identity": asdict(source.identity) if source.identity else None,
+    }
+
+
+def machine_entries() -> dict[str, Any]:
+    """Return versions and hardware."""
+    import torch
+
+    names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "versions": {name: version(name) for name in names}
+        | {"python": platform.python_version(), "sfteval": __version__},
+        "hardware": {
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "memory_bytes": memory,
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "machine": platform.machine(),
+        },
+    }

@@ -1,0 +1,57 @@
+"""Which rows are trained on, how often, and which are held out.
+
+Comes in: rows per source. Goes out: `Split`. The held-out share is chosen by the hash of a row's content, so that
+adding rows moves none from one side to the other, and duplicates stay together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sfteval.train.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`train` with rows repeated by weight; `held_out` once each; exact duplicates beyond the first are counted.
+
+    `counts` has one entry per source: rows read, rows trained on (before weights), rows held out, draws per epoch.
+    """
+
+    train: tuple[Row, ...]
+    held_out: tuple[Row, ...]
+    duplicates: int
+    counts: tuple[dict[str, int], ...]
+
+
+def split_rows(sources: Sequence[Sequence[Row]], weights: Sequence[float], holdout: float, seed: int) -> Split:
+    """Split every source by content hash, then draw its training rows by weight."""
+    train: list[Row] = []
+    held: dict[str, Row] = {}
+    counts = []
+    for index, (rows, weight) in enumerate(zip(sources, weights, strict=True)):
+        out = [row for row in rows if _share(row.key) < holdout]
+        kept = [row for row in rows if not _share(row.key) < holdout]
+        drawn = _draw(kept, weight, seed=f"{seed}/{index}")
+        train += drawn
+        held |= {row.key: row for row in out}
+        counts.append({"rows": len(rows), "trained": len(kept), "held_out": len(out), "draws": len(drawn)})
+    keys = [row.key for rows in sources for row in rows]
+    return Split(tuple(train), tuple(held.values()), len(keys) - len(set(keys)), tuple(counts))
+
+
+def _share(text: str) -> float:
+    """Map a text to [0, 1), uniformly."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+
+
+def _draw(rows: Sequence[Row], weight: float, seed: str) -> list[Row]:
+    whole = int(weight)
+    part = round((weight - whole) * len(rows))
+    ranked = sorted(range(len(rows)), key=lambda index: (_share(f"{seed}/{index}/{rows[index].key}"), index))
+    return [row for row in rows for _ in range(whole)] + [rows[index] for index in sorted(ranked[:part])]
