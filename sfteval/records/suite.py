@@ -89,7 +89,7 @@ class Improves(Strict):
 
 
 class GateSpec(Strict):
-    """One gate: a check and exactly one demand on it."""
+    """One gate: a check and exactly one demand on it. `proof` defaults to required for `improves`, else to none."""
 
     check: Name
     name: Name | None = None
@@ -97,7 +97,7 @@ class GateSpec(Strict):
     at_most: float | None = None
     improves: Improves | None = None
     no_regression: NoRegression | None = None
-    proof: Proof = "none"
+    proof: Proof | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
     @model_validator(mode="after")

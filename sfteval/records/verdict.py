@@ -113,6 +113,13 @@ class Comparison:
     missing: int = 0
     flips: tuple[Flip, ...] = ()
     not_comparable: str | None = None
+    higher_is_better: bool = True
+
+    @property
+    def oriented(self) -> tuple[float, float]:
+        """The bounds of the difference with better as positive, whichever way the metric runs."""
+        low, high = self.low or 0.0, self.high or 0.0
+        return (low, high) if self.higher_is_better else (-high, -low)
 
 
 class VerdictKind(StrEnum):

@@ -1,0 +1,54 @@
+"""What a check judges and what it says.
+
+Comes in: one model's answer to one sample. Goes out: one `Outcome` per check. A score of None means that the check
+could not judge (too large, a pattern that ran out of time, no reference): never a pass and never a wrong answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sfteval.records import FinishReason, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer with everything that checks compare it with.
+
+    Attributes:
+        text: The model's answer, without stop string and end-of-turn token.
+        finish_reason: Why generation ended; None when nobody knows (answers read from a file).
+        messages: The conversation that was answered.
+        reference: The row's `reference`.
+        vars: The row's `vars`.
+        output_tokens: Tokens generated, 0 when unknown.
+    """
+
+    text: str
+    finish_reason: FinishReason | None = None
+    messages: tuple[Message, ...] = ()
+    reference: Any = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finite score, or None with the reason in `evidence`."""
+
+    score: float | None
+    evidence: str = ""
+
+
+def judged(passed: bool, evidence: str) -> Outcome:
+    """Return 1 or 0 with what the check saw."""
+    return Outcome(1.0 if passed else 0.0, evidence)
+
+
+def unjudged(reason: str) -> Outcome:
+    """Return an outcome without a score: the sample counts as errored, not as wrong."""
+    return Outcome(None, reason)

@@ -1,0 +1,91 @@
+"""A suite's checks bound to one function from answer to outcomes.
+
+Comes in: the `checks:` block and the folder that its files resolve from. Goes out: `Answer` → outcome per check, in
+the block's order. This is the boundary where a kind's own failure becomes an outcome without a score: the caller
+marks such a sample errored and never has to catch anything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from sfteval.checks.answer import Answer, Outcome, unjudged
+from sfteval.checks.catalog import CHECK_TABLE
+from sfteval.checks.kinds import Context, Judge
+from sfteval.checks.patterns import PatternTimeoutError
+from sfteval.checks.table import Table, find_circle
+from sfteval.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+EVIDENCE_CHARACTERS = 300
+
+
+def bind(
+    checks: Mapping[str, Mapping[str, Any]], folder: Path, *, table: Table = CHECK_TABLE
+) -> Callable[[Answer], dict[str, Outcome]]:
+    """Return the function that judges one answer by every check.
+
+    Args:
+        checks: The `checks:` block of a suite that `sfteval.spec` has accepted.
+        folder: The suite file's folder.
+        table: Kinds to choose from.
+
+    Raises:
+        InputError: a check, its parameters or its schema file cannot be used. Judging raises nothing: a check that
+            breaks gives an outcome without a score.
+    """
+    judges, waits_for = {}, {}
+    for name, check in checks.items():
+        try:
+            kind, params = table.read(check)
+            judges[name] = kind.prepare(params, Context(folder, table))
+        except (ValueError, OSError) as error:
+            raise InputError(Fault(f"checks.{name}", str(error), "a usable check")) from None
+        waits_for[name] = params.siblings()
+    order = _order(waits_for)
+
+    def judge_all(answer: Answer) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for name in order:
+            outcomes[name] = guarded(judges[name], answer, outcomes)
+        return {name: outcomes[name] for name in checks}
+
+    return judge_all
+
+
+def guarded(judge: Judge, answer: Answer, outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Judge without ever raising; scores that are no finite number become outcomes without a score."""
+    try:
+        outcome = judge(answer, outcomes)
+    except PatternTimeoutError as error:
+        outcome = unjudged(str(error))
+    except Exception as error:  # noqa: BLE001 - the boundary: hostile text or a user's own check must not end a run
+        outcome = unjudged(f"the check broke: {type(error).__name__}: {error}")
+    if outcome.score is not None and not math.isfinite(outcome.score):
+        outcome = unjudged(f"the check gave {outcome.score}")
+    return Outcome(outcome.score, _storable(outcome.evidence))
+
+
+def _order(waits_for: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the checks so that each stands after those it waits for."""
+    missing = [
+        f"{name} names {each}" for name, siblings in waits_for.items() for each in siblings if each not in waits_for
+    ]
+    circle = find_circle(waits_for)[1]
+    if missing or circle:
+        found = missing[0] if missing else "the circle " + " → ".join(circle)
+        raise InputError(Fault("checks", found, "siblings that exist and wait for nobody in return"))
+    order: list[str] = []
+    while len(order) < len(waits_for):
+        order += [n for n, siblings in waits_for.items() if n not in order and all(s in order for s in siblings)]
+    return order
+
+
+def _storable(evidence: str) -> str:
+    """Cut evidence and spell out what UTF-8 cannot hold, so that every store can write it."""
+    text = evidence if len(evidence) <= EVIDENCE_CHARACTERS else evidence[:EVIDENCE_CHARACTERS] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()

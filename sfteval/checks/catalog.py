@@ -1,0 +1,21 @@
+"""The catalog: every kind of check that ships, by theme.
+
+Comes in: the themes' kinds. Goes out: `CHECK_TABLE`. A new theme is one more line here.
+"""
+
+from __future__ import annotations
+
+from sfteval.checks import combinations, documents, hygiene, json_answers, lengths, phrases, reference
+from sfteval.checks.table import Table
+
+CHECK_TABLE = Table(
+    (
+        *json_answers.KINDS,
+        *documents.KINDS,
+        *lengths.KINDS,
+        *phrases.KINDS,
+        *reference.KINDS,
+        *hygiene.KINDS,
+        *combinations.KINDS,
+    )
+)

@@ -1,0 +1,16 @@
+"""Suite files to records: strict YAML in, `SuiteFile` or every fault with its line out. Rank 2."""
+
+from sfteval.spec.checktable import CheckFault, CheckTable, FieldPath
+from sfteval.spec.families import load_families
+from sfteval.spec.schema import suite_schema
+from sfteval.spec.suites import load_suite, require_distinct
+
+__all__ = [
+    "CheckFault",
+    "CheckTable",
+    "FieldPath",
+    "load_families",
+    "load_suite",
+    "require_distinct",
+    "suite_schema",
+]

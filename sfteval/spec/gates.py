@@ -1,0 +1,87 @@
+"""Gate specifications to gates with ids.
+
+Comes in: a valid suite with the marks of its gates. Goes out: one `Gate` per gate, per listed task in lm-eval suites.
+Ids are `<check>-<demand>-against-<baseline>` or `<check>-<demand>`; a gate's `name` takes that text's place. In lm-eval
+suites the task stands before it (before a name only where the suite lists several tasks).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sfteval.records import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sfteval.errors import Fault
+    from sfteval.records import GateSpec, Suite
+    from sfteval.records.suite import Baseline
+    from sfteval.records.verdict import Demand
+    from sfteval.spec.located import Located
+
+
+def expand_gates(suite: Suite, document: Located) -> tuple[Gate, ...]:
+    """Return every gate of a suite in the order written; the path is the document's."""
+    tasks = suite.lm_eval.tasks if suite.lm_eval else ("",)
+    return tuple(
+        _gate(spec, suite, task, document, document.mark(("gates", index)).line)
+        for index, spec in enumerate(suite.gates)
+        for task in tasks
+    )
+
+
+def _gate(spec: GateSpec, suite: Suite, task: str, document: Located, line: int) -> Gate:
+    demand, threshold, against = demand_of(spec)
+    return Gate(
+        id=gate_id(spec, task, several=suite.lm_eval is not None and len(suite.lm_eval.tasks) > 1),
+        path=document.where,
+        line=line,
+        suite=suite.suite,
+        task=task,
+        check=spec.check,
+        demand=demand,
+        threshold=threshold,
+        against=against,
+        proof=spec.proof or ("required" if spec.improves else "none"),
+        alpha=spec.alpha,
+    )
+
+
+def demand_of(spec: GateSpec) -> tuple[Demand, float, Baseline | None]:
+    """Return a gate's demand, its margin, gain, floor or ceiling, and its baseline."""
+    if spec.no_regression is not None:
+        return "no_regression", spec.no_regression.margin, spec.no_regression.against
+    if spec.improves is not None:
+        return "improves", spec.improves.by, spec.improves.against
+    if spec.at_least is not None:
+        return "at_least", spec.at_least, None
+    assert spec.at_most is not None  # GateSpec has exactly one demand
+    return "at_most", spec.at_most, None
+
+
+def gate_id(spec: GateSpec, task: str, *, several: bool) -> str:
+    """Return the id of a gate for one task ("" for suites with samples)."""
+    prefix = f"{slug(task)}-" if task else ""
+    if spec.name is not None:
+        return prefix * several + spec.name
+    demand, _, against = demand_of(spec)
+    return f"{prefix}{spec.check}-{demand}" + (f"-against-{against}" if against else "")
+
+
+def slug(task: str) -> str:
+    """Return a task's name in the letters that ids allow."""
+    return re.sub(r"[^a-z0-9_-]+", "-", task.lower())
+
+
+def duplicate_faults(specs: dict[int, GateSpec], tasks: tuple[str, ...], document: Located) -> Iterator[Fault]:
+    """Yield a fault for each gate whose id an earlier one has; `specs` by position in the file."""
+    first: dict[str, int] = {}
+    for index, spec in specs.items():
+        for identifier in (gate_id(spec, task, several=len(tasks) > 1) for task in tasks):
+            line = document.mark(("gates", index)).line
+            if identifier in first:
+                found = f"the gate id {identifier!r} twice (first in line {first[identifier]})"
+                yield document.fault(("gates", index), found, "each gate id once", "Give one of them a `name`.")
+            first.setdefault(identifier, line)

@@ -1,0 +1,159 @@
+"""A suite's samples, inline or from a JSONL file, as validated rows.
+
+Comes in: the located suite and the fence. Goes out: `SampleRow`s in the file's order, and faults that point at the
+row: line and column in the suite file, or the line of the JSONL file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfteval.errors import Fault
+from sfteval.records import SampleRow
+from sfteval.spec.located import Located, Mark, dotted
+from sfteval.spec.paths import shown_path
+from sfteval.spec.validation import validate
+from sfteval.spec.yaml_source import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sfteval.spec.checktable import FieldPath
+    from sfteval.spec.paths import Fence
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_ROW_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRow:
+    """A row with the place it was read from."""
+
+    row: SampleRow
+    document: Located
+    path: FieldPath
+
+
+def load_rows(suite: Located, fence: Fence, faults: list[Fault]) -> list[PlacedRow]:
+    """Return the valid rows of `suite.data["samples"]`; append a fault for each other one."""
+    samples = suite.data.get("samples")
+    placed: list[PlacedRow] = []
+    for document, path in _sources(suite, samples, fence, faults):
+        row = validate(SampleRow, document, path, faults)
+        if row is not None:
+            placed.append(PlacedRow(row, document, path))
+    _check_rows(placed, suite.data.get("system"), faults)
+    return placed
+
+
+def _sources(suite: Located, samples: Any, fence: Fence, faults: list[Fault]) -> Iterator[tuple[Located, FieldPath]]:
+    if isinstance(samples, list):
+        if not samples:
+            faults.append(suite.fault(("samples",), "an empty list in samples", "at least 1 sample"))
+        yield from ((suite, ("samples", index)) for index in range(len(samples)))
+    elif isinstance(samples, str):
+        problem = fence.problem(samples, "samples")
+        if problem is None and not samples.endswith(".jsonl"):
+            problem = (f"{samples!r} in samples", "a .jsonl file, one JSON object a line", "")
+        if problem is not None:
+            faults.append(suite.fault(("samples",), *problem))
+        else:
+            before = len(faults)
+            rows = list(read_jsonl(fence.path(samples), shown_path(fence.path(samples), fence.root), faults))
+            if not rows and len(faults) == before:
+                faults.append(suite.fault(("samples",), f"no rows in {samples!r}", "at least 1 sample"))
+            yield from ((row, ()) for row in rows)
+    else:
+        found = "a mapping" if isinstance(samples, dict) else f"{samples!r}"
+        faults.append(
+            suite.fault(("samples",), f"{found} in samples", "a list of samples or the name of a .jsonl file")
+        )
+
+
+def read_jsonl(path: Path, where: str, faults: list[Fault]) -> Iterator[Located]:
+    """Yield each JSON object of a JSONL file with its line; blank lines are passed over."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            faults.append(Fault(where, "a file that is too large", f"at most {MAX_FILE_BYTES} bytes"))
+            return
+        content = path.read_bytes()
+    except OSError as error:
+        faults.append(Fault(where, f"a file that cannot be read ({error.strerror})", "a readable file"))
+        return
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            problem, data = _parse_row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+            if problem is None:
+                yield Located(where, data, {(): Mark(number, 0)})
+            else:
+                faults.append(Fault(where, *problem, line=number))
+
+
+class _RowError(ValueError):
+    """Something in a row that JSON's grammar allows or Python's parser lets through, and we do not."""
+
+
+def _parse_row(line: bytes) -> tuple[tuple[str, str] | None, Any]:
+    if len(line) > MAX_ROW_BYTES:
+        return ("a row that is too large", f"at most {MAX_ROW_BYTES} bytes"), None
+    try:
+        text = line.decode()
+        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        if not encodable(json.dumps(data, ensure_ascii=False)):
+            return ("half of a surrogate pair", "text that UTF-8 can hold"), None
+    except UnicodeDecodeError:
+        return ("bytes that are not UTF-8", "a JSON object in UTF-8"), None
+    except _RowError as error:
+        return (str(error), "a JSON object"), None
+    except json.JSONDecodeError as error:
+        return (f"a broken row ({error.msg.removesuffix(' at')} at column {error.colno})", "a JSON object"), None
+    except (RecursionError, ValueError):
+        return ("a row nested too deep or with a number too long", "a JSON object"), None
+    if not isinstance(data, dict):
+        return (f"a {type(data).__name__}", "a JSON object"), None
+    return None, data
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"the key {twice!r} twice"
+        raise _RowError(msg)
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    msg = f"{name}, which is not JSON"
+    raise _RowError(msg)
+
+
+def _check_rows(placed: list[PlacedRow], system: Any, faults: list[Fault]) -> None:
+    first: dict[str, PlacedRow] = {}
+    for each in placed:
+        identifier = each.row.id
+        if identifier in first:
+            earlier = first[identifier]
+            line = earlier.document.mark((*earlier.path, "id")).line
+            found = f"the sample id {identifier!r} twice (first in line {line})"
+            faults.append(each.document.fault((*each.path, "id"), found, "each id once"))
+        first.setdefault(identifier, each)
+        faults.extend(_message_faults(each, system))
+
+
+def _message_faults(placed: PlacedRow, system: Any) -> Iterator[Fault]:
+    for index, message in enumerate(placed.row.messages):
+        path = (*placed.path, "messages", index)
+        if not message.content.strip():
+            found = f"only white space in {dotted((*path, 'content'))}"
+            yield placed.document.fault((*path, "content"), found, "a text that is not empty")
+        if message.role == "system" and index > 0:
+            yield placed.document.fault(path, f"a system message in {dotted(path)}", "the system message first")
+    if system is not None and placed.row.messages[0].role == "system":
+        path = (*placed.path, "messages", 0)
+        found = f"a system message in {dotted(path)} beside the suite's own `system`"
+        yield placed.document.fault(path, found, "one of the two", "Remove one of them.")
