@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sfteval.backends.identity import identify
+    from sfteval.backends.loading import load_base
     from sfteval.backends.opening import LoadedBackend, open_backend
     from sfteval.backends.pulling import pull, pulled
     from sfteval.backends.references import Kind, ModelReference, checkpoint_of, resolve
     from sfteval.backends.script import Script
     from sfteval.backends.scripted import ScriptedBackend
+    from sfteval.backends.tokenizer_files import load_tokenizer
     from sfteval.backends.weights import WeightsPool
 
 _HOMES = {
@@ -28,6 +30,8 @@ _HOMES = {
     "WeightsPool": "weights",
     "checkpoint_of": "references",
     "identify": "identity",
+    "load_base": "loading",
+    "load_tokenizer": "tokenizer_files",
     "open_backend": "opening",
     "pull": "pulling",
     "pulled": "pulling",
@@ -43,6 +47,8 @@ __all__ = [
     "WeightsPool",
     "checkpoint_of",
     "identify",
+    "load_base",
+    "load_tokenizer",
     "open_backend",
     "pull",
     "pulled",

@@ -1,0 +1,127 @@
+"""From comparisons to verdicts: a total function without I/O.
+
+Comes in: every comparison of a release (all evidence is in). Goes out: one `Verdict` per gate, and the exit code.
+
+One error rate for a release: Holm's step-down over every comparative gate of the plan controls false FAILs; gates that
+were not selected count with p = 1. PASS needs a gate's own one-sided bound, uncorrected: what must be proven must all
+be proven (intersection-union; Berger 1982). Holm 1979, Scand. J. Statist. 6:65.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfteval import stats
+from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN, EXIT_SHIP
+from sfteval.records import Comparison, Gate, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CODES = {
+    VerdictKind.PASS: EXIT_SHIP,
+    VerdictKind.NOT_JUDGED: EXIT_SHIP,
+    VerdictKind.FAIL: EXIT_DO_NOT_SHIP,
+    VerdictKind.INCONCLUSIVE: EXIT_OPEN,
+    VerdictKind.NOT_COMPARABLE: EXIT_BROKE,
+}
+_WORST_FIRST = (EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN)
+
+
+def judge(comparisons: Sequence[Comparison], *, gates_in_plan: int) -> tuple[Verdict, ...]:
+    """Return the verdict of each comparison, in order.
+
+    Args:
+        comparisons: Everything that was compared; all evidence of the release.
+        gates_in_plan: Comparative gates of the plan before any selection (at least those compared).
+    """
+    tested = [c for c in comparisons if c.p_value is not None]
+    adjusted = stats.holm([c.p_value for c in tested if c.p_value is not None], total=max(gates_in_plan, len(tested)))
+    corrected = {id(c): p for c, p in zip(tested, adjusted, strict=True)}
+    return tuple(_verdict(c, corrected.get(id(c))) for c in comparisons)
+
+
+def not_judged(gate: Gate, reason: str) -> Verdict:
+    """Return the verdict of a gate whose baseline was declared absent; shown, and fails nothing."""
+    return Verdict(gate, VerdictKind.NOT_JUDGED, (reason,), Comparison(gate), blocks=False)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return the release's exit code: 21 wins over 1, 1 over 20; nothing judged at all is 21."""
+    if all(v.kind is VerdictKind.NOT_JUDGED for v in verdicts):
+        return EXIT_BROKE
+    codes = {_CODES[v.kind] for v in verdicts if v.blocks}
+    return next((code for code in _WORST_FIRST if code in codes), EXIT_SHIP)
+
+
+def verdict_code(verdict: Verdict) -> int:
+    """Return the exit code that one verdict asks for."""
+    return _CODES[verdict.kind] if verdict.blocks else EXIT_SHIP
+
+
+def _verdict(comparison: Comparison, adjusted: float | None) -> Verdict:
+    gate = comparison.gate
+    if comparison.not_comparable is not None:
+        return Verdict(gate, VerdictKind.NOT_COMPARABLE, (comparison.not_comparable,), comparison, blocks=True)
+    kind, reason = _DEMANDS[gate.demand](comparison, adjusted)
+    blocks = kind is VerdictKind.FAIL or (kind is VerdictKind.INCONCLUSIVE and gate.proof == "required")
+    reasons = [reason]
+    if comparison.missing:
+        reasons.append(f"{comparison.missing} samples are not on both sides and were left out")
+    return Verdict(gate, kind, tuple(reasons), comparison, blocks)
+
+
+def _no_regression(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
+    low, high = c.oriented
+    margin = c.gate.threshold
+    if high < -margin and _proven(c, adjusted):
+        return VerdictKind.FAIL, f"a drop larger than {margin:.3g} is proven: it is at least {-high:.3g}"
+    if low >= -margin:
+        return VerdictKind.PASS, f"a drop larger than {margin:.3g} is excluded"
+    if high < -margin:
+        return VerdictKind.INCONCLUSIVE, (
+            f"a drop larger than {margin:.3g} shows in this gate alone, but not after the correction for all gates"
+        )
+    return VerdictKind.INCONCLUSIVE, f"a drop of up to {-low:.3g} could still hide{_more(c)}"
+
+
+def _improves(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
+    low, high = c.oriented
+    wanted = c.gate.threshold
+    if low > wanted:
+        return VerdictKind.PASS, f"a gain larger than {wanted:.3g} is proven: it is at least {low:.3g}"
+    if high < wanted and _proven(c, adjusted):
+        return VerdictKind.FAIL, f"a gain of {wanted:.3g} is excluded: it is at most {high:.3g}"
+    return VerdictKind.INCONCLUSIVE, f"a gain larger than {wanted:.3g} is not proven: it could be {low:.3g} only"
+
+
+def _at_least(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
+    del adjusted
+    mean = c.candidate or 0.0
+    if mean >= c.gate.threshold:
+        return VerdictKind.PASS, f"{mean:.3g} is at or above the floor {c.gate.threshold:.3g}"
+    return VerdictKind.FAIL, f"{mean:.3g} is below the floor {c.gate.threshold:.3g}"
+
+
+def _at_most(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
+    del adjusted
+    mean = c.candidate or 0.0
+    if mean <= c.gate.threshold:
+        return VerdictKind.PASS, f"{mean:.3g} is at or below the ceiling {c.gate.threshold:.3g}"
+    return VerdictKind.FAIL, f"{mean:.3g} is above the ceiling {c.gate.threshold:.3g}"
+
+
+_DEMANDS = {"no_regression": _no_regression, "improves": _improves, "at_least": _at_least, "at_most": _at_most}
+
+
+def _proven(c: Comparison, adjusted: float | None) -> bool:
+    return adjusted is not None and adjusted <= c.gate.alpha
+
+
+def _more(c: Comparison) -> str:
+    """Say how many more samples would settle it, if the candidate is unchanged at this rate of discordant pairs."""
+    if c.difference is None or not c.n or c.gate.threshold <= 0:
+        return ""
+    discordance = max(len(c.flips), 1) / c.n
+    needed = stats.samples_to_pass(c.gate.threshold, discordance=min(discordance, 1.0), alpha=c.gate.alpha)
+    return f"; about {needed - c.n} more samples would exclude it if nothing changed" if needed > c.n else ""

@@ -1,0 +1,106 @@
+"""What the commands do that need more than one stage: evaluate one model, compare stored runs."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfteval.backends import WeightsPool, open_backend
+from sfteval.compare import compare
+from sfteval.gate import judge
+from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
+from sfteval.pipeline.planning import load_files, plan_files
+from sfteval.records import Gate, Status
+from sfteval.report.rows import verdict_row
+from sfteval.store import RunStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sfteval.pipeline.evaluate import Watch
+    from sfteval.records import Run
+
+
+def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch: Watch = silent) -> Evaluated:
+    """Evaluate one model on suite files; the same arguments again resume an unfinished run.
+
+    Args:
+        reference: Model reference.
+        suites: Files or folders.
+        runs_dir: Folder of the run store.
+        watch: Is told how far the work is.
+    """
+    planned = plan_files(load_files(suites, _root(suites)))
+    weights = WeightsPool()
+    try:
+        backend = open_backend(reference, weights=weights)
+        return Evaluation(planned, backend, RunStore(runs_dir), watch).run(label="candidate")
+    finally:
+        weights.close()
+
+
+def _root(suites: Sequence[Path]) -> Path:
+    """Return the folder that suite paths are shown from and must stay in: the working directory if it holds them."""
+    places = [path.resolve() for path in suites]
+    here = Path.cwd()
+    if all(place.is_relative_to(here) for place in places):
+        return here
+    return Path(os.path.commonpath([place if place.is_dir() else place.parent for place in places]))
+
+
+def metric_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the mean of each metric of a run: suite, task, check, n, mean, errored."""
+    rows = []
+    for key in sorted(run.manifest.metrics):
+        suite, task, check = key.split("/", 2)
+        samples = [s for s in run.samples if s.suite == suite and s.task == task]
+        scores = [s.scores[check] for s in samples if check in s.scores]
+        mean = math.fsum(scores) / len(scores) if scores else None
+        errored = sum(s.status is Status.ERRORED for s in samples)
+        rows.append({"suite": suite, "task": task, "check": check, "n": len(scores), "mean": mean, "errored": errored})
+    return rows
+
+
+def compare_runs(runs_dir: Path, reference: str, others: Sequence[str], margin: float) -> list[dict[str, Any]]:
+    """Compare stored runs with a reference run on every metric that both have.
+
+    Args:
+        runs_dir: Folder of the run store.
+        reference: Run id, unique prefix, "latest" or "promoted".
+        others: Runs to compare with it.
+        margin: No-regression margin, in the metric's unit.
+    """
+    store = RunStore(runs_dir)
+    before = store.load(store.resolve(reference))
+    rows = []
+    for other in others:
+        after = store.load(store.resolve(other))
+        gates = _gates(before, after, margin)
+        comparisons = [compare(gate, after, before, gates_in_plan=len(gates)) for gate in gates]
+        verdicts = judge(comparisons, gates_in_plan=len(gates))
+        rows += [verdict_row(verdict, {"candidate": after, "previous": before}) for verdict in verdicts]
+    return rows
+
+
+def _gates(before: Run, after: Run, margin: float) -> list[Gate]:
+    """Return one no-regression gate per metric of either run; one that a side lacks is not comparable."""
+    keys = sorted({*before.manifest.metrics, *after.manifest.metrics})
+    places = [key.split("/", 2) for key in keys]
+    return [
+        Gate(
+            id=f"{f'{task}-' if task else ''}{check}-no_regression",
+            path=suite,
+            line=0,
+            suite=suite,
+            task=task,
+            check=check,
+            demand="no_regression",
+            threshold=margin,
+            against="previous",
+            proof="none",
+            alpha=0.05,
+        )
+        for suite, task, check in places
+    ]

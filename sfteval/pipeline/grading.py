@@ -1,0 +1,130 @@
+"""Responses to samples: the joint where checks and lm-eval's metrics meet what the engine sent back.
+
+An infrastructure failure, a NaN score or a check that breaks makes the sample ERRORED; it is never a wrong answer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sfteval.checks import Answer, bind
+from sfteval.errors import TaskError
+from sfteval.records import BackendFailure, ChatAsk, FinishReason, Response, RollingAsk, Sample, Status
+from sfteval.requests import Asked, prompt_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sfteval.pipeline.planning import Grader
+    from sfteval.records import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """Scores of one item, and what people are shown. A score of None was not given."""
+
+    scores: Mapping[str, float | None]
+    evidence: Mapping[str, str]
+    prompt: str
+    output: str
+    error: str | None = None
+    finish_reason: FinishReason | None = field(default=None)
+
+
+class CheckGrader:
+    """Grades chat answers with a suite's checks."""
+
+    def __init__(self, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+        """Bind the checks; schema files resolve from `folder`."""
+        self._judge = bind(checks, folder)
+
+    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
+        """Run every check on the one answer of `item`."""
+        ask, response = item.asks[0], responses[0][0]
+        assert isinstance(ask, ChatAsk)
+        prompt = "\n".join(f"[{message.role}] {message.content}" for message in ask.messages)
+        answer = Answer(
+            text=response.text or "",
+            finish_reason=response.finish_reason,
+            messages=ask.messages,
+            reference=item.reference,
+            vars=item.vars,
+            output_tokens=response.output_tokens,
+        )
+        outcomes = self._judge(answer)
+        scores = {name: outcome.score for name, outcome in outcomes.items()}
+        evidence = {name: outcome.evidence for name, outcome in outcomes.items() if outcome.evidence}
+        unjudged = [f"{name}: {outcome.evidence}" for name, outcome in outcomes.items() if outcome.score is None]
+        error = "; ".join(unjudged) or None
+        return Graded(scores, evidence, prompt, answer.text, error, response.finish_reason)
+
+
+class LmEvalGrader:
+    """Grades with lm-eval's own metrics; `tasks` adds up the windows of rolling texts."""
+
+    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
+        """Let the task grade its document."""
+        from sfteval import tasks
+
+        flat = [response for many in responses for response in many]
+        try:
+            prompt, output = tasks.shown(item, flat)
+            return Graded(tasks.grade(item, flat), {}, prompt, output, None, flat[0].finish_reason)
+        except TaskError as error:
+            return Graded({}, {}, _shown_ask(item), "", str(error))
+
+
+def sample_of(item: Item, asked: Sequence[Asked], answers: Mapping[str, Response], grader: Grader) -> Sample:
+    """Make the sample of one item from the responses to its requests."""
+    responses = [[answers.get(r.key, _lost(r.key)) for r in one.requests] for one in asked]
+    flat = [response for many in responses for response in many]
+    failed = next((r.failure for r in flat if r.failure is not None), None)
+    if failed is not None:
+        return _sample(item, asked, flat, Graded({}, {}, _shown_ask(item), "", f"{failed.kind}: {failed.message}"))
+    return _sample(item, asked, flat, grader.grade(item, responses))
+
+
+def _lost(key: str) -> Response:
+    return Response(key, failure=BackendFailure("no_response", "the backend never answered this request"))
+
+
+def _shown_ask(item: Item) -> str:
+    ask = item.asks[0]
+    if isinstance(ask, ChatAsk):
+        return "\n".join(f"[{message.role}] {message.content}" for message in ask.messages)
+    return ask.text if isinstance(ask, RollingAsk) else ask.context
+
+
+def _sample(item: Item, asked: Sequence[Asked], flat: Sequence[Response], graded: Graded) -> Sample:
+    error = graded.error or _not_finite(graded.scores)
+    scores = {} if error else {name: float(s) for name, s in graded.scores.items() if s is not None}
+    status = Status.ERRORED if error else Status.SCORED if scores else Status.UNSCORED
+    return Sample(
+        key=item.key,
+        suite=item.suite,
+        task=item.task,
+        sample_id=item.sample_id,
+        repeat=item.repeat,
+        cluster=item.cluster or item.sample_id,
+        status=status,
+        scores=scores,
+        evidence=graded.evidence,
+        prompt_key=prompt_key(asked),
+        prompt=graded.prompt,
+        output=graded.output,
+        finish_reason=graded.finish_reason,
+        prompt_tokens=sum(r.prompt_tokens for r in flat),
+        output_tokens=sum(r.output_tokens for r in flat),
+        truncated=sum(r.truncated for r in flat),
+        error=error,
+        tags=item.tags,
+        response_keys=tuple(r.key for r in flat),
+    )
+
+
+def _not_finite(scores: Mapping[str, float | None]) -> str | None:
+    bad = [f"{name} = {score}" for name, score in scores.items() if score is not None and not math.isfinite(score)]
+    return f"score is not a finite number: {', '.join(bad)}" if bad else None

@@ -1,0 +1,145 @@
+"""Suite files to a plan and its graders: the first joint of the line (spec, tasks and checks meet plan).
+
+Nothing here loads a model. `load_files` is cheap (no torch, no lm-eval) and runs at pytest collection;
+`plan_files` loads lm-eval tasks and runs once per session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from sfteval.checks import CHECK_TABLE
+from sfteval.errors import Fault, InputError
+from sfteval.keys import content_key
+from sfteval.pipeline.grading import CheckGrader, LmEvalGrader
+from sfteval.pipeline.suite_paths import FAMILIES_NAME, SUITE_SUFFIX, is_suite_path
+from sfteval.plan import chat_items, make_plan
+from sfteval.records import Families, Suite
+from sfteval.spec import load_families, load_suite, require_distinct
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from sfteval.pipeline.grading import Graded
+    from sfteval.records import Gate, Item, MetricInfo, Plan, Response, SuiteFile
+
+
+class Grader(Protocol):
+    """Turns the responses to one item into scores and what people are shown."""
+
+    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
+        """Grade `item`; `responses` holds the answers to each of its asks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what only the process that evaluates it needs."""
+
+    plan: Plan
+    graders: Mapping[str, Grader]
+    metrics: Mapping[str, MetricInfo]
+
+    def items(self, suite: str) -> tuple[Item, ...]:
+        """Return the items of one suite."""
+        return tuple(item for item in self.plan.items if item.suite == suite)
+
+    def only(self, suites: Collection[str]) -> Planned:
+        """Return the plan of some of its suites."""
+        files = tuple(f for f in self.plan.suites if isinstance(f.suite, Suite) and f.suite.suite in suites)
+        items = tuple(item for item in self.plan.items if item.suite in suites)
+        fingerprint = content_key([file.fingerprint for file in files], [item.key for item in items])
+        plan = replace(self.plan, suites=files, items=items, fingerprint=fingerprint)
+        metrics = {key: info for key, info in self.metrics.items() if key.split("/", 1)[0] in suites}
+        return replace(self, plan=plan, metrics=metrics)
+
+    @property
+    def suite_names(self) -> tuple[str, ...]:
+        """Names of the suites in order, families left out."""
+        return tuple(file.suite.suite for file in self.plan.suites if isinstance(file.suite, Suite))
+
+
+def load_file(path: Path, root: Path) -> SuiteFile:
+    """Load one suite file, or a `families.yaml` with the suites of its folder behind it.
+
+    Raises:
+        InputError: with every fault of the file.
+    """
+    if path.name != FAMILIES_NAME:
+        return load_suite(path, root=root, checks=CHECK_TABLE)
+    suites = [load_suite(p, root=root, checks=CHECK_TABLE) for p in sorted(path.parent.rglob(f"*{SUITE_SUFFIX}"))]
+    return load_families(path, root=root, suites=suites)
+
+
+def load_files(paths: Iterable[Path], root: Path) -> tuple[SuiteFile, ...]:
+    """Load all suite files under `paths` (files or folders), suites before families.
+
+    Raises:
+        InputError: with the faults of all files at once.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(Fault(str(path), "nothing", "a suite file or a folder of suites"))
+        found += sorted(p for p in path.rglob("*.yaml") if is_suite_path(p)) if path.is_dir() else [path]
+    faults: list[Fault] = []
+    files: list[SuiteFile] = []
+    for path in sorted(dict.fromkeys(found), key=lambda p: (p.name == FAMILIES_NAME, str(p))):
+        try:
+            files.append(load_file(path, root))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    if not files:
+        where = ", ".join(str(p) for p in paths)
+        raise InputError(Fault(where, "no suite files", f"files named *{SUITE_SUFFIX}", "Make some with: sfteval init"))
+    return tuple(files)
+
+
+def plan_files(files: Sequence[SuiteFile], gates: Sequence[Gate] | None = None) -> Planned:
+    """Load tasks, resolve items and metrics, and make the plan.
+
+    Args:
+        files: All suite files of the session.
+        gates: The gates that are selected; suites that none of them needs are left out of the items. None: all.
+
+    Raises:
+        InputError: two suites of one name, an unknown task, a gate on a metric that nothing makes.
+    """
+    require_distinct([file for file in files if isinstance(file.suite, Suite)])
+    needed = None if gates is None else {member.suite for gate in gates for member in (gate.members or (gate,))}
+    kept = [f for f in files if not isinstance(f.suite, Suite) or needed is None or f.suite.suite in needed]
+    items: dict[str, Sequence[Item]] = {}
+    metrics: dict[str, dict[str, MetricInfo]] = {}
+    graders: dict[str, Grader] = {}
+    warnings: list[str] = []
+    for file in kept:
+        if isinstance(file.suite, Suite):
+            items[file.suite.suite] = _resolve(file, metrics, graders, warnings)
+    selected = [f for f in kept if isinstance(f.suite, Suite)]
+    selected += [f for f in files if isinstance(f.suite, Families) and (gates is None or set(f.gates) & set(gates))]
+    plan = make_plan(selected, items, metrics, warnings)
+    flat = {f"{place}/{name}": info for place, made in metrics.items() for name, info in made.items()}
+    return Planned(plan, graders, flat)
+
+
+def _resolve(
+    file: SuiteFile, metrics: dict[str, dict[str, MetricInfo]], graders: dict[str, Grader], warnings: list[str]
+) -> Sequence[Item]:
+    suite = file.suite
+    assert isinstance(suite, Suite)
+    if suite.lm_eval is None:
+        metrics[f"{suite.suite}/"] = CHECK_TABLE.metrics(suite.checks)
+        graders[suite.suite] = CheckGrader(suite.checks, file.path.parent)
+        return chat_items(suite)
+    from sfteval.tasks import load_tasks
+
+    loaded = load_tasks(suite.suite, suite.lm_eval, folder=file.path.parent)
+    graders[suite.suite] = LmEvalGrader()
+    for task in loaded:
+        metrics[f"{suite.suite}/{task.name}"] = dict(task.metrics)
+        warnings += task.warnings
+    return [item for task in loaded for item in task.items]

@@ -1,0 +1,119 @@
+"""A release: candidate, base and previous on one plan, judged when all evidence is in.
+
+Comes in: suite files, the selected gates, and the settings a person gave. Goes out: one `Verdict` per selected gate.
+`base` is read from the store when its responses are known; `previous` is always read, never recomputed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfteval.compare import compare
+from sfteval.errors import BaselineMissingError, InputError
+from sfteval.gate import judge, not_judged
+from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
+from sfteval.pipeline.models import Models
+from sfteval.pipeline.planning import plan_files
+from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
+from sfteval.store import RunStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sfteval.pipeline.evaluate import Watch
+    from sfteval.pipeline.planning import Planned
+    from sfteval.records import Comparison, Gate, Role, Run, SuiteFile, Verdict
+
+
+class Release:
+    """Gathers the evidence once, then answers for every selected gate."""
+
+    def __init__(
+        self, files: Sequence[SuiteFile], selected: Sequence[Gate], settings: Settings, watch: Watch = silent
+    ) -> None:
+        """Prepare; nothing is loaded before `verdicts`."""
+        self._files = tuple(files)
+        self._selected = tuple(selected)
+        self._settings = settings
+        self._watch = watch
+        self._store = RunStore(settings.runs_dir)
+        self._verdicts: dict[str, Verdict] | None = None
+        self.evaluated: dict[Role, Evaluated] = {}
+        self.runs: dict[Role, Run] = {}
+        self.missing: dict[Role, str] = {}
+        self.warnings: tuple[str, ...] = ()
+
+    @property
+    def gates_in_plan(self) -> int:
+        """Comparative gates before any selection: what Holm corrects for."""
+        return sum(gate.comparative for file in self._files for gate in file.gates)
+
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Return the verdict of each selected gate by `Gate.node`; the first call does all the work.
+
+        Raises:
+            InputError: a model reference, task or metric that cannot be resolved.
+            EngineError, StoreError: the evidence could not be made.
+        """
+        if self._verdicts is None:
+            self._gather()
+            self._verdicts = self._judge()
+        return self._verdicts
+
+    def _gather(self) -> None:
+        if self._settings.candidate is None:
+            raise InputError(no_candidate())
+        planned = plan_files(self._files, self._selected)
+        self.warnings = planned.plan.warnings
+        if self._asked("previous") and self._settings.previous != NO_PREVIOUS:
+            self._find_previous()
+        with Models(self._settings.candidate, self._settings.base, self._store) as models:
+            self.runs["candidate"] = self._obtain("candidate", models, planned)
+            if self._asked("base"):
+                self._find_base(models, planned)
+
+    def _asked(self, role: Role) -> bool:
+        return any(gate.against == role for gate in self._selected)
+
+    def _find_previous(self) -> None:
+        try:
+            self.runs["previous"] = self._store.load(self._store.resolve(self._settings.previous))
+        except BaselineMissingError as error:
+            if self._settings.previous != DEFAULT_PREVIOUS:
+                raise
+            self.missing["previous"] = str(error)
+
+    def _find_base(self, models: Models, planned: Planned) -> None:
+        needed = {m.suite for gate in self._selected if gate.against == "base" for m in (gate.members or (gate,))}
+        try:
+            self.runs["base"] = self._obtain("base", models, planned.only(needed))
+        except BaselineMissingError as error:
+            self.missing["base"] = str(error)
+
+    def _obtain(self, role: Role, models: Models, planned: Planned) -> Run:
+        found = models.find(role)
+        if isinstance(found, str):
+            return self._store.load(found)
+        evaluation = Evaluation(planned, found, self._store, self._watch)
+        self.evaluated[role] = evaluation.run(self._settings.run_ids.get(role), role)
+        return self.evaluated[role].run
+
+    def _judge(self) -> dict[str, Verdict]:
+        declared_absent = self._settings.previous == NO_PREVIOUS
+        judged = [g for g in self._selected if not (declared_absent and g.against == "previous")]
+        comparisons = [self._compare(gate) for gate in judged]
+        verdicts = {v.gate.node: v for v in judge(comparisons, gates_in_plan=self.gates_in_plan)}
+        absent = "there is no previous release (--previous none)"
+        rest = {g.node: not_judged(g, absent) for g in self._selected if g.node not in verdicts}
+        return verdicts | rest
+
+    def _compare(self, gate: Gate) -> Comparison:
+        reference = self.runs.get(gate.against) if gate.against else None
+        missing = self.missing.get(gate.against) if gate.against else None
+        return compare(gate, self.runs.get("candidate"), reference, gates_in_plan=self.gates_in_plan, missing=missing)
+
+
+def new_run_ids(settings: Settings) -> dict[str, str]:
+    """Return fresh run ids by role, for processes that share a session."""
+    store = RunStore(settings.runs_dir)
+    return {"candidate": store.new_id(settings.candidate or "candidate"), "base": store.new_id(settings.base or "base")}

@@ -1,0 +1,59 @@
+"""Train from a configuration: the joint of backends (which model) and train (what is done to it)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
+from sfteval.train import ModelSource, load_config, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sfteval.backends import ModelReference
+    from sfteval.train import Trained
+
+
+def train_from(path: Path, *, output: Path | None = None, progress: bool = True) -> Trained:
+    """Load a training configuration, resolve its model, and train.
+
+    Args:
+        path: The YAML file; its own paths are relative to it.
+        output: Overrides the configuration's `output`.
+        progress: Draw bars where a person looks.
+
+    Raises:
+        InputError: mistakes in the configuration, its data or its model reference.
+        TrainingError: an audit or pre-flight check refused, naming the defect.
+    """
+    config = load_config(path)
+    reference = resolve(config.model, relative_to=path.parent)
+    source = _source(config.model, reference)
+    return train(config, source, output=output, progress=progress)
+
+
+def _source(name: str, reference: ModelReference) -> ModelSource:
+    """Let training read the model exactly as serving does."""
+    model = reference.base or reference
+    return ModelSource(
+        model.path,
+        reference.path if reference.kind is Kind.ADAPTER else None,
+        name,
+        identify(reference),
+        open_tokenizer=lambda: load_tokenizer(reference.tokenizer),
+        open_model=lambda: load_base(model),
+    )
+
+
+def trained_row(trained: Trained) -> dict[str, Any]:
+    """Return what a training made as plain data."""
+    return {
+        "checkpoint": str(trained.checkpoint),
+        "manifest": str(trained.manifest),
+        "steps": trained.steps,
+        "loss": trained.loss,
+        "holdout_before": trained.holdout_before,
+        "holdout_after": trained.holdout_after,
+        "seconds": trained.seconds,
+        "warnings": list(trained.warnings),
+    }

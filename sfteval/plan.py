@@ -1,0 +1,96 @@
+"""From suites to a plan: what must be judged, before any model is loaded.
+
+Comes in: loaded suite files and, for lm-eval blocks, the items and metrics that `sfteval.tasks` made of them.
+Goes out: one `Plan` with every gate (before any selection), every item, and warnings such as a gate that cannot do
+what it asks. Mistakes that only show here (a metric that the task does not make) are `InputError`s with file and line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from sfteval.errors import Fault, InputError
+from sfteval.keys import content_key, pair_key
+from sfteval.records import ChatAsk, Item, Message, MetricInfo, Plan, Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sfteval.records import Gate, SampleRow, SuiteFile
+
+Metrics = dict[str, MetricInfo]
+
+
+def chat_items(suite: Suite) -> tuple[Item, ...]:
+    """Return one item per sample row of a suite whose samples are resolved."""
+    rows = suite.samples
+    if not isinstance(rows, tuple):
+        msg = f"suite {suite.suite} has no resolved samples"
+        raise TypeError(msg)
+    return tuple(_chat_item(suite, row) for row in rows)
+
+
+def _chat_item(suite: Suite, row: SampleRow) -> Item:
+    messages = row.messages
+    if suite.system and messages[0].role != "system":
+        messages = (Message(role="system", content=suite.system), *messages)
+    asks = (ChatAsk(messages, suite.generate),)
+    return Item(
+        key=pair_key(suite.suite, "", row.id, asks, 0),
+        suite=suite.suite,
+        task="",
+        sample_id=row.id,
+        asks=asks,
+        cluster=row.cluster or row.id,
+        reference=row.reference,
+        vars=row.vars,
+        tags=row.tags,
+    )
+
+
+def make_plan(
+    files: Sequence[SuiteFile],
+    items: Mapping[str, Sequence[Item]],
+    metrics: Mapping[str, Metrics],
+    warnings: Sequence[str] = (),
+) -> Plan:
+    """Join suites, families and items to one plan.
+
+    Args:
+        files: Suites and families in order.
+        items: By suite name.
+        metrics: By "suite/task"; "suite/" for suites with samples.
+        warnings: What planning noticed so far.
+
+    Raises:
+        InputError: a suite without items, a gate on a metric that its task does not make.
+    """
+    suites = [file for file in files if isinstance(file.suite, Suite)]
+    faults = _empty_suites(suites, items)
+    gates = tuple(gate for file in files for gate in file.gates)
+    faults += [fault for gate in gates if not gate.members for fault in _unknown_metric(gate, metrics)]
+    if faults:
+        raise InputError(faults)
+    flat = tuple(item for file in suites for item in items[file.suite.suite])  # type: ignore[union-attr]
+    fingerprint = content_key([file.fingerprint for file in suites], [item.key for item in flat])
+    return Plan(tuple(files), gates, flat, fingerprint, tuple(warnings))
+
+
+def _empty_suites(files: Sequence[SuiteFile], items: Mapping[str, Sequence[Item]]) -> list[Fault]:
+    return [
+        Fault(str(file.path), "no samples", "at least one sample", line=1)
+        for file in files
+        if not items.get(file.suite.suite)  # type: ignore[union-attr]
+    ]
+
+
+def _unknown_metric(gate: Gate, metrics: Mapping[str, Metrics]) -> list[Fault]:
+    known = metrics.get(f"{gate.suite}/{gate.task}", {})
+    if gate.check in known:
+        return []
+    near = difflib.get_close_matches(gate.check, known, n=1)
+    do = f"Did you mean {near[0]!r}?" if near else ""
+    made = ", ".join(sorted(known)) or "none"
+    where = f"task {gate.task!r}" if gate.task else f"suite {gate.suite!r}"
+    return [Fault(gate.path, f"a gate on {gate.check!r}", f"a metric that {where} makes ({made})", do, line=gate.line)]

@@ -1,0 +1,295 @@
+"""The pytest plugin: suite files become items, one per gate; the verdict is the exit status. Rank 4, no logic.
+
+Comes in: pytest's hooks. Goes out: items, reports with every gate's figures as JUnit properties, and the exit codes of
+the design (0 ship, 1 do not ship, 20 open where proof is required, 21 broke; 4 for mistakes in suites or options).
+Loading the plugin is nearly free, and collection imports neither torch nor lm-eval. All evidence of the session is in
+before the first item reports.
+
+Under pytest-xdist every worker evaluates the suites that it can lease, waits for the rest and judges from the store;
+the controller sets the exit code from the workers' reports. Silent where no suite is collected.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sfteval.errors import EXIT_BROKE, EXIT_SHIP, InputError, SftevalError
+from sfteval.pipeline.settings import no_candidate, resolve_settings
+from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from sfteval.pipeline.release import Release
+    from sfteval.pipeline.settings import Settings
+    from sfteval.records import Gate, SuiteFile
+
+USAGE_ERROR = int(pytest.ExitCode.USAGE_ERROR)
+_OPTIONS = (
+    ("--candidate", "MODEL", "model that wants to ship: hub id, checkpoint or adapter folder, .gguf file, run id"),
+    ("--base", "MODEL", "model before SFT (default: the candidate's own base)"),
+    ("--previous", "RUN", "last release: a run id, 'promoted' (default), 'latest', or 'none' if there is none yet"),
+    ("--runs-dir", "DIR", "where runs are stored (default: runs/ at the root)"),
+    ("--verdicts", "FILE", "write every verdict as JSON to FILE"),
+    ("--report", "DIR", "write the HTML page of this release to DIR"),
+)
+
+
+class BlockedError(Exception):
+    """A gate keeps the release from shipping; the text is the evidence."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; each of the first four can also be set under [tool.sfteval] in pyproject.toml."""
+    group = parser.getgroup("sfteval", "gates on fine-tuned models (sfteval)")
+    for flag, metavar, text in _OPTIONS:
+        group.addoption(flag, metavar=metavar, default=None, help=text)
+    group.addoption("--promote-on-pass", action="store_true", help="make the candidate's run the next 'previous'")
+
+
+_SESSION = pytest.StashKey["Session"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the session's hooks."""
+    session = Session(config)
+    config.stash[_SESSION] = session
+    config.pluginmanager.register(session, "sfteval-session")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteCollector | None:
+    """Collect `*.suite.yaml` and `families.yaml`."""
+    return SuiteCollector.from_parent(parent, path=file_path) if is_suite_path(file_path) else None
+
+
+class SuiteCollector(pytest.File):
+    """One suite file."""
+
+    def collect(self) -> Iterator[GateItem]:
+        """Yield one item per gate; all faults of the file are raised at once."""
+        from sfteval.pipeline.planning import load_file
+
+        loaded = load_file(self.path, self.config.rootpath)
+        self.config.stash[_SESSION].files.append(loaded)
+        for gate in loaded.gates:
+            yield GateItem.from_parent(self, name=gate.id, gate=gate)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show an author's mistakes without a traceback."""
+        del style
+        return str(excinfo.value) if isinstance(excinfo.value, SftevalError) else super().repr_failure(excinfo)
+
+
+class GateItem(pytest.Item):
+    """One gate of a release."""
+
+    def __init__(self, *, gate: Gate, **kwargs: Any) -> None:
+        """Keep the gate; its row arrives when it is judged."""
+        super().__init__(**kwargs)
+        self.gate = gate
+        self.row: dict[str, Any] | None = None
+
+    def runtest(self) -> None:
+        """Judge the gate: return to pass, skip what has no baseline by declaration, raise what blocks."""
+        from sfteval.report.rows import evidence, properties
+
+        self.row = self.config.stash[_SESSION].row(self.gate)
+        self.user_properties.extend(properties(self.row))
+        if self.row["blocks"]:
+            raise BlockedError(evidence(self.row))
+        if self.row["verdict"] == "NOT_JUDGED":
+            pytest.skip("; ".join(self.row["reasons"]))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Point at the gate's line in its file."""
+        return self.path, max(self.gate.line - 1, 0), self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the evidence instead of a traceback."""
+        if isinstance(excinfo.value, (SftevalError, BlockedError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class Session:
+    """The hooks of one pytest session: what was collected, the release, and the rows that items brought back."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Start empty."""
+        self.config = config
+        self.files: list[SuiteFile] = []
+        self.release: Release | None = None
+        self.error: SftevalError | None = None
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.codes: list[int] = []
+        self.other_failures = False
+        self.faulty = False
+
+    @property
+    def settings(self) -> Settings:
+        """Options, `[tool.sfteval]`, defaults."""
+        options = {key: self.config.getoption(key) for key in ("candidate", "base", "previous", "runs_dir")}
+        shared = getattr(self.config, "workerinput", {}).get("sfteval_run_ids")
+        return resolve_settings(options, self.config.rootpath, shared)
+
+    @property
+    def is_worker(self) -> bool:
+        """True in an xdist worker."""
+        return hasattr(self.config, "workerinput")
+
+    def row(self, gate: Gate) -> dict[str, Any]:
+        """Return the judged gate as plain data, or raise what kept the evidence from being made."""
+        from sfteval.report.rows import verdict_row
+
+        if self.error is not None:
+            raise self.error
+        if self.release is None:
+            msg = "the evidence of this session was not gathered"
+            raise SftevalError(msg)
+        return verdict_row(self.release.verdicts()[gate.node], self.release.runs)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Gather all evidence before the first item (in each worker under xdist, sharing the work by leases)."""
+        gates = [item.gate for item in session.items if isinstance(item, GateItem)]
+        stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if not gates or stopped or self.config.option.collectonly:
+            return
+        try:
+            self._gather(gates)
+        except SftevalError as error:
+            self.error = error
+            if not self.is_worker:
+                self.codes.append(_code(error))
+                _stop(error)
+
+    def _gather(self, gates: list[Gate]) -> None:
+        from sfteval.pipeline.release import Release
+        from sfteval.report.progress import progress
+
+        stream = sys.__stderr__
+        live = stream is not None and stream.isatty() and not self.is_worker
+        with progress(live=live) as watch:
+            self.release = Release(self.files, gates, self.settings, watch)
+            self.release.verdicts()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Mark the report of a suite file with faults, so that an xdist controller knows the exit code too."""
+        report = yield
+        if report.failed and isinstance(collector, SuiteCollector):
+            report.sfteval_faulty = True  # type: ignore[attr-defined]
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note suite files with faults."""
+        self.faulty |= getattr(report, "sfteval_faulty", False)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the gate's row (or the exit code of what went wrong) to its report; it travels to a controller."""
+        report = yield
+        if isinstance(item, GateItem) and call.when == "call":
+            report.sfteval_row = item.row  # type: ignore[attr-defined]
+            if item.row is None:
+                error = call.excinfo.value if call.excinfo else None
+                report.sfteval_code = _code(error)  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect rows and codes (on the controller as well)."""
+        row = getattr(report, "sfteval_row", None)
+        if row is not None:
+            self.rows[report.nodeid] = row
+            self.codes.append(row["exit_code"])
+        elif hasattr(report, "sfteval_code"):
+            self.codes.append(report.sfteval_code)
+        elif report.failed:
+            self.other_failures = True
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Close with the table of this release."""
+        if not self.rows or self.is_worker:
+            return
+        from sfteval.report.terminal import summary
+
+        writer = terminalreporter._tw  # the public API gives neither width nor colour support
+        verbosity = self.config.get_verbosity()
+        terminalreporter.write_line("")
+        for line in summary(
+            list(self.rows.values()), width=writer.fullwidth, colour=writer.hasmarkup, verbosity=verbosity
+        ):
+            terminalreporter.write_line(line)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Set the exit code, write what was asked for, promote on a pass."""
+        if self.is_worker:
+            return
+        if self.faulty:
+            session.exitstatus = USAGE_ERROR
+        elif self.codes and exitstatus in (0, 1):
+            session.exitstatus = _joined(self.codes, self.other_failures, list(self.rows.values()))
+        if self.rows:
+            self._write(int(session.exitstatus))
+
+    def _write(self, status: int) -> None:
+        from sfteval.report.files import write_page, write_verdicts
+
+        rows = list(self.rows.values())
+        if self.config.option.verdicts:
+            write_verdicts(self.config.option.verdicts, rows, status)
+        if self.config.option.report:
+            write_page(self.config.option.report, rows, status)
+        if self.config.option.promote_on_pass and status == EXIT_SHIP:
+            from sfteval.pipeline.promotion import promote
+
+            promote(self.settings.runs_dir, rows[0]["runs"]["candidate"], because="pytest --promote-on-pass")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give every xdist worker the same runs to write."""
+        from sfteval.pipeline.release import new_run_ids
+
+        if not hasattr(self, "_run_ids"):
+            self._run_ids = new_run_ids(self.settings)
+        node.workerinput["sfteval_run_ids"] = self._run_ids
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Say once, on the controller, that there is no candidate."""
+        del node
+        gated = any(f"{SUITE_SUFFIX}::" in node_id for node_id in ids)
+        if gated and self.settings.candidate is None and not self.config.option.collectonly:
+            _stop(InputError(no_candidate()))
+
+
+def _joined(codes: list[int], other_failures: bool, rows: list[dict[str, Any]]) -> int:
+    from sfteval.report.rows import worst
+
+    if USAGE_ERROR in codes:
+        return USAGE_ERROR
+    if rows and all(row["verdict"] == "NOT_JUDGED" for row in rows):
+        codes = [*codes, EXIT_BROKE]
+    return worst([*codes, 1] if other_failures else codes)
+
+
+def _code(error: BaseException | None) -> int:
+    """Return the exit code of an error: mistakes of a person are pytest's usage error."""
+    if isinstance(error, InputError):
+        return USAGE_ERROR
+    return error.exit_code if isinstance(error, SftevalError) else EXIT_BROKE
+
+
+def _stop(error: SftevalError) -> None:
+    if isinstance(error, InputError):
+        raise pytest.UsageError(str(error))
+    pytest.exit(str(error), returncode=error.exit_code)

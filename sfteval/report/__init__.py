@@ -1,0 +1,1 @@
+"""What people and machines read: rows, tables, pages. Comes in: verdicts and runs. Decides nothing. Rank 2."""

@@ -1,0 +1,125 @@
+"""Verdicts as plain data: one JSON-able row per gate, from which every table, page and JUnit property is made.
+
+Plain data travels from xdist workers to the controller and into `--verdicts` files unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN, EXIT_SHIP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sfteval.records import Comparison, Flip, Role, Run, Verdict
+
+SHOWN_FLIPS = 20
+_CODES = {"FAIL": EXIT_DO_NOT_SHIP, "INCONCLUSIVE": EXIT_OPEN, "NOT_COMPARABLE": EXIT_BROKE}
+_FIGURES = ("n", "reference", "candidate", "difference", "low", "high", "p_value", "detectable", "missing")
+
+
+def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
+    """Return one gate's row.
+
+    Args:
+        verdict: The judged gate.
+        runs: The runs behind it, by role; their ids are put in the row.
+    """
+    gate = verdict.gate
+    return {
+        "node": gate.node,
+        "path": gate.path,
+        "line": gate.line,
+        "suite": gate.suite,
+        "task": gate.task,
+        "check": gate.check,
+        "slice": "",
+        "demand": gate.demand,
+        "against": gate.against,
+        "margin": gate.threshold,
+        "proof": gate.proof,
+        "family": [member.node for member in gate.members],
+        "verdict": verdict.kind.value,
+        "blocks": verdict.blocks,
+        "exit_code": _CODES.get(verdict.kind.value, EXIT_SHIP) if verdict.blocks else EXIT_SHIP,
+        "reasons": list(verdict.reasons),
+        **comparison_figures(verdict.comparison),
+        "runs": {role: run.manifest.run_id for role, run in runs.items()},
+    }
+
+
+def comparison_figures(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison's figures and its first flips, the largest drop first."""
+    shown = [asdict(flip) for flip in comparison.flips[:SHOWN_FLIPS]]
+    return {
+        **{name: getattr(comparison, name) for name in _FIGURES},
+        "higher_is_better": comparison.higher_is_better,
+        "worse": sum(_worse(flip, comparison) for flip in comparison.flips),
+        "better": sum(not _worse(flip, comparison) for flip in comparison.flips),
+        "flips": shown,
+    }
+
+
+def _worse(flip: Flip, comparison: Comparison) -> bool:
+    return (flip.candidate_score < flip.reference_score) == comparison.higher_is_better
+
+
+def worst(codes: Sequence[int]) -> int:
+    """Return the release's code: 21 wins over 1, 1 over 20."""
+    return next((code for code in (EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN) if code in codes), EXIT_SHIP)
+
+
+def properties(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a row's figures as JUnit properties."""
+    names = ("verdict", "demand", "against", "margin", "proof", *_FIGURES)
+    found = [(f"sfteval.{name}", _text(row[name])) for name in names if row.get(name) is not None]
+    runs = [(f"sfteval.run.{role}", run_id) for role, run_id in row["runs"].items()]
+    return [*found, ("sfteval.reason", "; ".join(row["reasons"])), *runs]
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def points(value: float | None) -> str:
+    """Return a difference in points (hundredths) with its sign."""
+    return "–" if value is None else f"{100 * value:+.1f}"
+
+
+def score(value: float | None) -> str:
+    """Return a score with three digits."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def evidence(row: Mapping[str, Any]) -> str:
+    """Return the evidence of one gate as text: figures, reasons, and the first two samples that flipped."""
+    lines = [f"{row['verdict']}: {'; '.join(row['reasons'])}"]
+    if row["difference"] is not None:
+        against = f"{row['against']} {score(row['reference'])} → candidate {score(row['candidate'])}"
+        change = f"{points(row['difference'])} points [{points(row['low'])}, {points(row['high'])}]"
+        lines.append(f"{against}: {change}, n = {row['n']}, {row['worse']} worse, {row['better']} better")
+    for flip in row["flips"][:2]:
+        lines += ["", *flip_lines(flip, str(row["against"]))]
+    return "\n".join(lines)
+
+
+def flip_lines(flip: Mapping[str, Any], against: str) -> list[str]:
+    """Return one flipped sample as lines of plain text."""
+    place = "/".join(part for part in (flip["suite"], flip["task"], flip["sample_id"]) if part)
+    return [
+        f"flipped: {place} ({flip['reference_score']:g} → {flip['candidate_score']:g})",
+        f"  prompt:    {clip(flip['prompt'])}",
+        f"  {against + ':':<10} {clip(flip['reference_output'])}",
+        f"  candidate: {clip(flip['candidate_output'])}",
+    ]
+
+
+def clip(text: str, width: int = 160) -> str:
+    """Return text on one line, control characters escaped, cut in the middle."""
+    flat = "".join(c if c.isprintable() else {"\n": "⏎", "\t": " "}.get(c, f"\\u{ord(c):04x}") for c in text)
+    if len(flat) <= width:
+        return flat
+    half = (width - 3) // 2
+    return f"{flat[:half]} … {flat[-half:]}"

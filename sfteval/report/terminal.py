@@ -1,0 +1,93 @@
+"""Tables for the terminal (rich), readable at 80 columns and without colour. Comes in: rows. Goes out: lines."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sfteval.report.rows import flip_lines, points, score, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+
+STYLES = {
+    "PASS": "green",
+    "FAIL": "bold red",
+    "INCONCLUSIVE": "yellow",
+    "NOT_COMPARABLE": "bold magenta",
+    "NOT_JUDGED": "dim",
+}
+WORDS = {
+    0: "Ship: no gate objects.",
+    1: "Do not ship: a regression is proven or a floor is missed.",
+    20: "Open: a gate that asks for proof has none.",
+    21: "Broke: something could not be compared; this is not a pass.",
+}
+
+
+def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verbosity: int = 0) -> list[str]:
+    """Return the closing lines of a release.
+
+    Args:
+        rows: From `report.rows.verdict_row`.
+        width: Columns of the terminal.
+        colour: Whether it shows colour.
+        verbosity: −1 gives one line, 0 the table, 1 adds intervals' figures and flips.
+    """
+    code = worst([row["exit_code"] for row in rows])
+    if rows and all(row["verdict"] == "NOT_JUDGED" for row in rows):
+        code = 21
+    verdict = Text(WORDS[code], style="bold " + ("green" if code == 0 else "yellow" if code == 20 else "red"))
+    if verbosity < 0:
+        return lines(verdict, width=width, colour=colour)
+    shown: list[RenderableType] = [gates_table(rows, width), verdict]
+    shown += [Text(f"  {reason}") for row in rows if row["blocks"] for reason in _told(row)]
+    if verbosity > 0:
+        shown += [Text("\n".join(flip_lines(f, str(r["against"])))) for r in rows for f in r["flips"][:2]]
+    return [line for part in shown for line in lines(part, width=width, colour=colour)]
+
+
+def _told(row: Mapping[str, Any]) -> list[str]:
+    return [f"{row['node']}: {reason}" for reason in row["reasons"][:1]]
+
+
+def gates_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> Table:
+    """Return the table of gates: baseline, candidate, change in points with its interval, verdict."""
+    table = Table(title="sfteval: gates of this release", title_justify="left", expand=False, pad_edge=False)
+    table.add_column("gate", overflow="fold", max_width=max(24, width - 52))
+    for name in ("before", "now", "change [interval]"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in rows:
+        interval = "" if row["low"] is None or row["difference"] is None else _interval(row)
+        table.add_row(
+            f"{_short(row)}",
+            score(row["reference"]),
+            score(row["candidate"]),
+            interval,
+            Text(row["verdict"], style=STYLES[row["verdict"]]),
+        )
+    return table
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    path = str(row["path"]).removeprefix("suites/").removesuffix(".suite.yaml").removesuffix(".yaml")
+    return f"{path}::{row['node'].rsplit('::', 1)[1]}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{points(row['difference'])} [{points(row['low'])}, {points(row['high'])}]"
+
+
+def lines(part: RenderableType, *, width: int, colour: bool) -> list[str]:
+    """Render anything rich can show to lines."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=colour, color_system="standard" if colour else None)
+    console.print(part, soft_wrap=False)
+    return stream.getvalue().rstrip("\n").split("\n")

@@ -1,0 +1,125 @@
+"""From asks to requests: text becomes the token ids of one model, under a content key.
+
+Comes in: `Item`s and a model's `Tokenization`. Goes out: `Request`s, and the `prompt_key` that says whether two models
+were shown the same tokens. Rolling windows are those of lm-eval 0.4.13 (`utils.get_rolling_token_windows`, then
+`make_disjoint_window`): each token is scored once, with as much context as the last window leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from sfteval.keys import content_key, generate_key, score_key
+from sfteval.records import ChatAsk, Generate, RollingAsk, Score, ScoreAsk, TextAsk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sfteval.protocols import Tokenization
+    from sfteval.records import Ask, Generation, Item, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One ask of an item and the requests that answer it (several for a rolling text)."""
+
+    ask: Ask
+    requests: tuple[Request, ...]
+
+
+def requests_for(item: Item, text: Tokenization, fingerprint: str) -> tuple[Asked, ...]:
+    """Return the requests of each ask of `item`, in order.
+
+    Args:
+        item: What is to be judged.
+        text: The tokenization of the model that is asked.
+        fingerprint: That model's `keys.model_fingerprint`.
+
+    Raises:
+        InputError: a chat is asked and the model has no chat template, or a message holds a special token.
+    """
+    return tuple(Asked(ask, tuple(_requests(ask, item, text, fingerprint))) for ask in item.asks)
+
+
+def prompt_key(asked: Sequence[Asked]) -> str:
+    """Hash all token ids that the model is given, so that "same prompt" means the same tokens."""
+    return content_key([_given(request) for one in asked for request in one.requests])
+
+
+def _given(request: Request) -> list[list[int]]:
+    if isinstance(request, Score):
+        return [list(request.prefix), list(request.continuation)]
+    return [list(request.prompt)]
+
+
+@singledispatch
+def _requests(ask: Ask, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    msg = f"no request for {type(ask).__name__}"
+    raise TypeError(msg)
+
+
+@_requests.register(ChatAsk)
+def _(ask: ChatAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    prompt = text.encode_rendered(text.render(ask.messages))
+    yield _generate(prompt, ask.generation, item, fingerprint)
+
+
+@_requests.register(TextAsk)
+def _(ask: TextAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    prompt = text.encode(ask.context) or [text.prefix_token]
+    yield _generate(prompt, ask.generation, item, fingerprint)
+
+
+@_requests.register(ScoreAsk)
+def _(ask: ScoreAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    del item
+    if ask.context:
+        prefix, continuation = text.encode_pair(ask.context, ask.continuation)
+    else:
+        prefix, continuation = _with_prefix_token(text.encode(ask.continuation), text)
+    yield _score(prefix, continuation, fingerprint)
+
+
+@_requests.register(RollingAsk)
+def _(ask: RollingAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    del item
+    for prefix, continuation in rolling_windows(text.encode(ask.text), text.prefix_token, text.max_length):
+        yield _score(prefix, continuation, fingerprint)
+
+
+def _with_prefix_token(ids: list[int], text: Tokenization) -> tuple[list[int], list[int]]:
+    """Return an empty context's ids as lm-eval does: the prefix token, unless the text already starts with it."""
+    if ids and ids[0] == text.prefix_token:
+        return ids[:1], ids[1:]
+    return [text.prefix_token], ids
+
+
+def _score(prefix: list[int], continuation: list[int], fingerprint: str) -> Score:
+    return Score(score_key(fingerprint, prefix, continuation), tuple(prefix), tuple(continuation))
+
+
+def _generate(prompt: list[int], generation: Generation, item: Item, fingerprint: str) -> Generate:
+    seed = int(content_key(generation.seed, item.key, item.repeat)[:8], 16)
+    key = generate_key(fingerprint, prompt, generation, seed, item.repeat)
+    return Generate(key, tuple(prompt), generation, seed)
+
+
+def rolling_windows(ids: list[int], prefix_token: int, max_length: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield (context, continuation) windows that score every id exactly once.
+
+    Args:
+        ids: The whole text.
+        prefix_token: Stands before the first id.
+        max_length: Most tokens that the model takes; windows predict up to that many.
+    """
+    first = min(max_length, len(ids))
+    if first:
+        yield [prefix_token], ids[:first]
+    done = first
+    while done < len(ids):
+        count = min(len(ids) - done, max_length)
+        end = done + count
+        yield ids[end - max_length - 1 : done], ids[done:end]
+        done = end

@@ -1,0 +1,223 @@
+"""Comparisons and verdicts on runs made by hand: the rules of the design, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sfteval.compare import compare
+from sfteval.gate import exit_code, judge, not_judged
+from sfteval.records import (
+    Comparison,
+    Gate,
+    Manifest,
+    MetricInfo,
+    ModelIdentity,
+    Run,
+    Sample,
+    Status,
+    VerdictKind,
+)
+
+
+def sample(number: int, score: float | None, **changes) -> Sample:
+    base = Sample(
+        key=f"key{number}",
+        suite="s",
+        task="",
+        sample_id=str(number),
+        repeat=0,
+        cluster=str(number),
+        status=Status.SCORED,
+        scores={} if score is None else {"ok": score},
+        evidence={},
+        prompt_key=f"prompt{number}",
+        prompt=f"question {number}",
+        output=f"answer {score}",
+    )
+    return replace(base, **changes)
+
+
+def run(scores, *, metric: MetricInfo | None = None, cap: float = 0.0, samples=None) -> Run:
+    manifest = Manifest(
+        run_id="r",
+        fingerprint="f",
+        model=ModelIdentity("m", "w", "", "t", "c", "n"),
+        plan="p",
+        suites={"s": "x"},
+        metrics={"s//ok": metric or MetricInfo()},
+        counts={},
+        versions={},
+        hardware={},
+        started="",
+        finished="",
+        seconds=0.0,
+        extra={"max_errored": {"s": cap}},
+    )
+    return Run(manifest, tuple(samples or [sample(i, s) for i, s in enumerate(scores)]), Path())
+
+
+def gate(demand="no_regression", threshold=0.05, against="base", **changes) -> Gate:
+    made = Gate("ok", "a.suite.yaml", 1, "s", "", "ok", demand, threshold, against, "none", 0.05)
+    return replace(made, **changes)
+
+
+def verdict(made: Gate, candidate: Run | None, reference: Run | None, gates_in_plan: int = 1):
+    (one,) = judge([compare(made, candidate, reference)], gates_in_plan=gates_in_plan)
+    return one
+
+
+SAME = run([1.0] * 180 + [0.0] * 20)
+WORSE = run([1.0] * 120 + [0.0] * 80)
+
+
+def test_a_proven_drop_fails_and_names_its_size() -> None:
+    got = verdict(gate(), WORSE, SAME)
+    assert got.kind is VerdictKind.FAIL
+    assert got.blocks
+    assert got.comparison.difference == pytest.approx(-0.30)
+    assert got.comparison.high < -0.05
+    assert "a drop larger than 0.05 is proven" in got.reasons[0]
+    assert len(got.comparison.flips) == 60
+    assert exit_code([got]) == 1
+
+
+def test_an_unchanged_model_passes_when_the_margin_can_be_excluded() -> None:
+    got = verdict(gate(), SAME, SAME)
+    assert got.kind is VerdictKind.PASS
+    assert got.comparison.flips == ()
+    assert got.comparison.low < 0 < got.comparison.high
+    assert exit_code([got]) == 0
+
+
+def test_too_few_samples_are_inconclusive_and_block_only_where_proof_is_required() -> None:
+    few = run([1.0] * 8 + [0.0] * 2)
+    open_gate = verdict(gate(), few, few)
+    assert open_gate.kind is VerdictKind.INCONCLUSIVE
+    assert "could still hide" in open_gate.reasons[0]
+    assert "more samples" in open_gate.reasons[0]
+    assert exit_code([open_gate]) == 0
+    assert exit_code([verdict(gate(proof="required"), few, few)]) == 20
+
+
+def test_holm_counts_the_gates_of_the_whole_plan() -> None:
+    slight = run([1.0] * 163 + [0.0] * 37)
+    alone = verdict(gate(), slight, SAME)
+    among_many = verdict(gate(), slight, SAME, gates_in_plan=1000)
+    assert alone.kind is VerdictKind.FAIL
+    assert among_many.kind is VerdictKind.INCONCLUSIVE
+    assert "not after the correction" in among_many.reasons[0]
+
+
+def test_improves() -> None:
+    gain = gate("improves", 0.10, proof="required")
+    assert verdict(gain, SAME, WORSE).kind is VerdictKind.PASS
+    assert verdict(gain, WORSE, SAME).kind is VerdictKind.FAIL
+    assert exit_code([verdict(gain, SAME, run([1.0] * 160 + [0.0] * 40))]) == 20
+
+
+@pytest.mark.parametrize(
+    ("demand", "threshold", "kind"),
+    [
+        ("at_least", 0.9, VerdictKind.PASS),
+        ("at_least", 0.91, VerdictKind.FAIL),
+        ("at_most", 0.9, VerdictKind.PASS),
+        ("at_most", 0.89, VerdictKind.FAIL),
+    ],
+)
+def test_floors_and_ceilings_judge_the_candidate_alone(demand, threshold, kind) -> None:
+    assert verdict(gate(demand, threshold, None), SAME, None).kind is kind
+
+
+def test_lower_is_better_turns_the_signs() -> None:
+    perplexity = MetricInfo(lower=None, upper=None, higher_is_better=False)
+    low = run([1.0 + 0.001 * i for i in range(60)], metric=perplexity)
+    high = run([2.0 + 0.0011 * i for i in range(60)], metric=perplexity)
+    got = verdict(gate(threshold=0.1), high, low)
+    assert got.kind is VerdictKind.FAIL
+    assert got.comparison.difference == pytest.approx(1.003, abs=0.01)
+    assert got.comparison.candidate > got.comparison.reference
+    assert verdict(gate(threshold=0.1), low, high).kind is VerdictKind.PASS
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "reason"),
+    [
+        (None, SAME, "the candidate has no run"),
+        (SAME, None, "there is no run of base to compare with"),
+        (run([], samples=[sample(0, 1.0, suite="t")]), SAME, "the candidate's run has no samples of s"),
+        (SAME, run([], samples=[sample(0, 1.0, suite="t")]), "the run of base (r) has no samples of s"),
+        (SAME, run([1.0] * 100), "100 of 200 samples of s are missing or differ (allowed: 10%)"),
+        (run([float("nan")] * 200), SAME, "'0' of s scored nan on the candidate"),
+        (run([None] * 200), SAME, "zero samples of s are scored on both sides"),
+        (SAME, run([1.0] * 200, metric=MetricInfo(version="2")), "'ok' is version 1 here and 2 in the run of base"),
+    ],
+)
+def test_what_cannot_be_compared_is_never_a_pass(candidate, reference, reason) -> None:
+    got = verdict(gate(), candidate, reference)
+    assert got.kind is VerdictKind.NOT_COMPARABLE
+    assert got.reasons == (reason,)
+    assert exit_code([got]) == 21
+
+
+def test_errored_samples_above_the_cap() -> None:
+    broken = [
+        sample(i, None, status=Status.ERRORED, error="out of memory") if i < 3 else sample(i, 1.0) for i in range(20)
+    ]
+    ok = run([1.0] * 20)
+    got = verdict(gate(), run([], samples=broken), ok)
+    assert got.reasons == ("3 of 20 samples of s errored on the candidate (cap 0%); first: '0': out of memory",)
+    within = verdict(gate(threshold=0.5), run([], samples=broken, cap=0.2), run([1.0] * 20, cap=0.2))
+    assert within.comparison.n == 17
+    assert within.kind is VerdictKind.PASS
+
+
+def test_changed_messages_name_the_first_difference() -> None:
+    other = run([], samples=[sample(i, 1.0, key=f"other{i}", prompt=f"question no. {i}") for i in range(200)])
+    got = verdict(gate(), SAME, other)
+    assert "first in '0' at character 9: 'question 0' here, 'question no. 0' there" in got.reasons[0]
+
+
+def test_token_ids_must_agree_against_previous_but_not_against_base() -> None:
+    retokenised = run([], samples=[sample(i, 1.0, prompt_key=f"new{i}") for i in range(200)])
+    assert verdict(gate(against="base"), retokenised, SAME).kind is VerdictKind.PASS
+    got = verdict(gate(against="previous"), retokenised, SAME)
+    assert got.kind is VerdictKind.NOT_COMPARABLE
+    assert "same text, other token ids" in got.reasons[0]
+
+
+def test_a_few_missing_samples_are_left_out_and_told() -> None:
+    got = verdict(gate(), run([1.0] * 180 + [0.0] * 15), SAME)
+    assert got.comparison.n == 195
+    assert got.comparison.missing == 5
+    assert got.reasons[1] == "5 samples are not on both sides and were left out"
+
+
+def test_a_family_pools_its_members_with_equal_weight() -> None:
+    def two(first, second):
+        made = [sample(i, s, task="a") for i, s in enumerate(first)]
+        made += [sample(i, s, task="b") for i, s in enumerate(second)]
+        one = run([], samples=made)
+        return replace(one, manifest=replace(one.manifest, metrics={"s/a/ok": MetricInfo(), "s/b/ok": MetricInfo()}))
+
+    members = (gate(task="a"), gate(task="b"))
+    family = gate(members=members, suite="", check="", proof="required")
+    before = two([1.0] * 300, [1.0] * 100)
+    after = two([1.0] * 300, [1.0] * 70 + [0.0] * 30)
+    got = verdict(family, after, before)
+    assert got.comparison.difference == pytest.approx(-0.15)
+    assert got.kind is VerdictKind.FAIL
+    assert verdict(family, before, before).kind is VerdictKind.PASS
+
+
+def test_exit_code_precedence_and_nothing_judged() -> None:
+    fail, broke = verdict(gate(), WORSE, SAME), verdict(gate(), None, SAME)
+    absent = not_judged(gate(against="previous"), "there is no previous release (--previous none)")
+    assert exit_code([fail, broke]) == 21
+    assert exit_code([fail, absent]) == 1
+    assert exit_code([absent, verdict(gate(), SAME, SAME)]) == 0
+    assert exit_code([absent]) == 21
+    assert exit_code([]) == 21
+    assert absent.comparison == Comparison(absent.gate)
