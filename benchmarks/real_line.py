@@ -4,8 +4,8 @@
     python benchmarks/real_line.py --data ../shared/data --out /tmp/real-line
 
 Builds a project from published data (read, never copied into the repository): LoRA on financial news headlines,
-answered as {"sentiment", "ticker"}; suites on held-out headlines, on IFEval prompts (those whose instructions the checks
-here can verify) and on ARC-Easy; then `sfteval train` and `pytest suites/`. Prints the verdict table; exits with the
+answered as {"sentiment", "ticker"}; suites on held-out headlines, on IFEval prompts (those whose instructions
+the checks here verify) and on ARC-Easy; then `sfteval train` and `pytest suites/`. Prints the verdict table; exits with the
 gate's code.
 """
 
