@@ -75,14 +75,16 @@ class TaskError(InputError):
 
 
 class StoreError(SftevalError):
-    """A run or store that cannot be read or written; the run stays resumable."""
-
-    exit_code = EXIT_BROKE
+    """A stored run that is not what was asked for: incomplete, damaged, of a newer format, held by another process."""
 
     def __init__(self, path: Path | str, found: str, expected: str, do: str = "") -> None:
         """Name the path, what was found there, what was expected, what to do."""
         self.fault = Fault(str(path), found, expected, do)
         super().__init__(str(self.fault))
+
+
+class DiskError(StoreError):
+    """Something could not be written (full disk, no permission); nothing that was stored is lost."""
 
 
 class BaselineMissingError(SftevalError):

@@ -12,11 +12,11 @@ the controller sets the exit code from the workers' reports. Silent where no sui
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from sfteval.errors import EXIT_BROKE, EXIT_SHIP, InputError, SftevalError
+from sfteval.errors import EXIT_BROKE, EXIT_SHIP, DiskError, InputError, SftevalError, StoreError
 from sfteval.pipeline.settings import no_candidate, resolve_settings
 from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
 
@@ -283,13 +283,17 @@ def _joined(codes: list[int], other_failures: bool, rows: list[dict[str, Any]]) 
 
 
 def _code(error: BaseException | None) -> int:
-    """Return the exit code of an error: mistakes of a person are pytest's usage error."""
-    if isinstance(error, InputError):
+    """Return the exit code of an error: what a person wrote or named is pytest's usage error, the rest broke."""
+    if isinstance(error, DiskError):
+        return EXIT_BROKE
+    if isinstance(error, (InputError, StoreError)):
         return USAGE_ERROR
     return error.exit_code if isinstance(error, SftevalError) else EXIT_BROKE
 
 
-def _stop(error: SftevalError) -> None:
-    if isinstance(error, InputError):
+def _stop(error: SftevalError) -> NoReturn:
+    """End the session with one message."""
+    code = _code(error)
+    if code == USAGE_ERROR:
         raise pytest.UsageError(str(error))
-    pytest.exit(str(error), returncode=error.exit_code)
+    pytest.exit(str(error), returncode=code)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from sfteval.backends.quiet import silenced
 from sfteval.backends.references import Kind, ModelReference
 from sfteval.backends.tokenizer_files import adapter_rows
 from sfteval.backends.weight_files import read_json
 from sfteval.errors import Fault, ModelError
+from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,9 @@ def load_gguf(file: Path) -> Any:
 
 def save_plain(model: Any, folder: Path) -> None:
     """Save a model as safetensors."""
-    with silenced():
+    from transformers.utils import logging
+
+    with library_noise_off(logging, stderr=True):
         model.save_pretrained(folder)
 
 
@@ -98,10 +100,11 @@ def probe(model: Any) -> torch.Tensor:
 
 def _load(where: Path, name: str, options: dict[str, Any]) -> Any:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
     _refuse_quantized(where)
     try:
-        with silenced():
+        with library_noise_off(logging, stderr=True):
             model, info = AutoModelForCausalLM.from_pretrained(
                 name,
                 dtype=torch.float32,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends.gguf_header import read_gguf
-from sfteval.backends.quiet import silenced
 from sfteval.backends.weight_files import read_json, tensor_shapes
 from sfteval.errors import Fault, ModelError
+from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +27,10 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportEr
 def load_tokenizer(home: Path) -> Any:
     """Load the tokenizer of a folder or `.gguf` file. Raises ModelError."""
     from transformers import AutoTokenizer
+    from transformers.utils import logging
 
     try:
-        with silenced():
+        with library_noise_off(logging, stderr=True):
             tokenizer = AutoTokenizer.from_pretrained(**_place(home))
     except UNREADABLE as error:
         raise ModelError(_unloadable(home, "tokenizer", error)) from error
@@ -41,9 +42,10 @@ def load_tokenizer(home: Path) -> Any:
 def load_config(home: Path) -> Any:
     """Load the configuration of a folder or `.gguf` file. Raises ModelError."""
     from transformers import AutoConfig
+    from transformers.utils import logging
 
     try:
-        with silenced():
+        with library_noise_off(logging, stderr=True):
             return AutoConfig.from_pretrained(**_place(home))
     except UNREADABLE as error:
         raise ModelError(_unloadable(home, "configuration", error)) from error

@@ -5,7 +5,17 @@ Comes in: the themes' kinds. Goes out: `CHECK_TABLE`. A new theme is one more li
 
 from __future__ import annotations
 
-from sfteval.checks import combinations, documents, hygiene, json_answers, lengths, phrases, reference
+from sfteval.checks import (
+    combinations,
+    documents,
+    hygiene,
+    ifeval_format,
+    ifeval_words,
+    json_answers,
+    lengths,
+    phrases,
+    reference,
+)
 from sfteval.checks.table import Table
 
 CHECK_TABLE = Table(
@@ -16,6 +26,8 @@ CHECK_TABLE = Table(
         *phrases.KINDS,
         *reference.KINDS,
         *hygiene.KINDS,
+        *ifeval_words.KINDS,
+        *ifeval_format.KINDS,
         *combinations.KINDS,
     )
 )

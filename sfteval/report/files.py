@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import StoreError
+from sfteval.errors import DiskError
 from sfteval.report.rows import points, score
 from sfteval.report.terminal import WORDS
 
@@ -40,5 +40,5 @@ def _write(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise StoreError(path, error.strerror or str(error), "a place that can be written") from None
+        raise DiskError(path, error.strerror or str(error), "a place that can be written") from None
     return path

@@ -1,9 +1,10 @@
 """Suite files to records: strict YAML in, `SuiteFile` or every fault with its line out. Rank 2."""
 
-from sfteval.spec.checktable import CheckFault, CheckTable, FieldPath
+from sfteval.spec.checktable import CheckFault, CheckTable
 from sfteval.spec.families import load_families
 from sfteval.spec.schema import suite_schema
 from sfteval.spec.suites import load_suite, require_distinct
+from sfteval.yamlfile import FieldPath
 
 __all__ = [
     "CheckFault",

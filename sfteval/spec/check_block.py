@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sfteval.spec.located import dotted
-from sfteval.spec.suggestions import did_you_mean
 from sfteval.spec.validation import validate
+from sfteval.yamlfile import did_you_mean, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sfteval.errors import Fault
-    from sfteval.spec.checktable import CheckTable, FieldPath
-    from sfteval.spec.located import Located
+    from sfteval.spec.checktable import CheckTable
     from sfteval.spec.paths import Fence
     from sfteval.spec.samples import PlacedRow
+    from sfteval.yamlfile import FieldPath, Located
 
 LIST_ALL = "`sfteval checks` lists them all."
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-FieldPath = tuple[str | int, ...]
+    from sfteval.yamlfile import FieldPath
 
 
 class CheckFault(Protocol):

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING
 from sfteval.errors import InputError
 from sfteval.keys import content_key
 from sfteval.records import Families, Family, Gate, Suite, SuiteFile
-from sfteval.spec.located import shown
 from sfteval.spec.paths import shown_path
-from sfteval.spec.suggestions import did_you_mean
 from sfteval.spec.validation import validate
-from sfteval.spec.yaml_source import read_yaml
+from sfteval.yamlfile import did_you_mean, read_yaml, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from sfteval.errors import Fault
-    from sfteval.spec.checktable import FieldPath
-    from sfteval.spec.located import Located
+    from sfteval.yamlfile import FieldPath, Located
 
 PLACEHOLDER = {"name": "placeholder", "no_regression": {"against": "base"}}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sfteval.records import GateSpec, Suite
     from sfteval.records.suite import Baseline
     from sfteval.records.verdict import Demand
-    from sfteval.spec.located import Located
+    from sfteval.yamlfile import Located
 
 
 def expand_gates(suite: Suite, document: Located) -> tuple[Gate, ...]:

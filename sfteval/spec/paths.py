@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from sfteval.spec.suggestions import did_you_mean
+from sfteval.yamlfile import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

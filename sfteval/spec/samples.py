@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault
 from sfteval.records import SampleRow
-from sfteval.spec.located import Located, Mark, dotted
 from sfteval.spec.paths import shown_path
 from sfteval.spec.validation import validate
-from sfteval.spec.yaml_source import encodable
+from sfteval.yamlfile import Located, Mark, dotted, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sfteval.spec.checktable import FieldPath
     from sfteval.spec.paths import Fence
+    from sfteval.yamlfile import FieldPath
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_ROW_BYTES = 4 * 1024 * 1024

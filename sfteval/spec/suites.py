@@ -13,21 +13,20 @@ from sfteval.keys import content_key, file_key
 from sfteval.records import GateSpec, Suite, SuiteFile
 from sfteval.spec.check_block import check_block_faults, row_faults
 from sfteval.spec.gates import duplicate_faults, expand_gates
-from sfteval.spec.located import shown
 from sfteval.spec.paths import Fence, shown_path
 from sfteval.spec.samples import load_rows
-from sfteval.spec.suggestions import did_you_mean, one_of
 from sfteval.spec.validation import validate
-from sfteval.spec.yaml_source import read_yaml
+from sfteval.yamlfile import did_you_mean, one_of, read_yaml, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sfteval.spec.checktable import CheckTable
-    from sfteval.spec.located import Located
+    from sfteval.yamlfile import Located
 
 PLACEHOLDER = [{"id": "placeholder", "messages": [{"role": "user", "content": "judged row by row"}]}]
+IF_TOO_LARGE = "Put samples into a .jsonl file and name it under samples."
 NOT_ASKED = {"suite", "description", "skill", "gates", "max_errored"}
 TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".csv", ".py", ".txt"}
 
@@ -43,7 +42,7 @@ def load_suite(path: Path, *, root: Path, checks: CheckTable) -> SuiteFile:
     Raises:
         InputError: with all faults of the file (and of its samples file), in the order of their lines.
     """
-    document = read_yaml(path, shown_path(path, root))
+    document = read_yaml(path, shown_path(path, root), if_too_large=IF_TOO_LARGE)
     if not isinstance(document.data, dict):
         raise InputError(document.fault((), shown(document.data), "a mapping of suite fields"))
     fence = Fence(path.parent, root)

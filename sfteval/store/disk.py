@@ -12,7 +12,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from sfteval.errors import StoreError
+from sfteval.errors import DiskError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,11 +23,11 @@ RESUME = "Free or mend the disk and run the same command again: the run stays re
 
 @contextmanager
 def writing(path: Path, do: str = RESUME) -> Iterator[None]:
-    """Turn an OSError (full disk, no permission) into a StoreError that names `path`."""
+    """Turn an OSError (full disk, no permission) into a DiskError that names `path`."""
     try:
         yield
     except OSError as error:
-        raise StoreError(path, _reason(error), "a disk that takes the write", do) from error
+        raise DiskError(path, _reason(error), "a disk that takes the write", do) from error
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import StoreError, TrainingError
-from sfteval.train.quiet import library_noise_off
+from sfteval.errors import DiskError, TrainingError
+from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def new_folder(output: Path, name: str) -> Iterator[tuple[Path, Path]]:
     """Yield (temporary, final) folder; the first becomes the second on success and vanishes on failure.
 
     Raises:
-        StoreError: The folder cannot be written.
+        DiskError: The folder cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     final = output / f"{name}-{stamp}-{secrets.token_hex(3)}"
@@ -37,7 +37,7 @@ def new_folder(output: Path, name: str) -> Iterator[tuple[Path, Path]]:
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise StoreError(output, error.strerror or str(error), "a folder that can be written") from None
+        raise DiskError(output, error.strerror or str(error), "a folder that can be written") from None
     try:
         yield partial, final
         partial.rename(final)
@@ -50,8 +50,10 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
     """Write everything that serving needs. `model` is a PEFT model or a full one.
 
     Raises:
-        StoreError: The disk is full or not writable.
+        DiskError: The disk is full or not writable.
     """
+    from transformers.utils import logging
+
     generation = _generation_config(model, template)
     try:
         more = {}
@@ -60,13 +62,13 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
                 config.base_model_name_or_path = str(source.path)
             # "auto" asks the hub whether the vocabulary grew; it never does here.
             more = {"save_embedding_layers": False}
-        with library_noise_off():
+        with library_noise_off(logging):
             model.save_pretrained(str(folder), safe_serialization=True, **more)
         template.tokenizer.save_pretrained(str(folder))
         generation.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(folder, error.strerror or str(error), "room for the checkpoint") from None
+        raise DiskError(folder, error.strerror or str(error), "room for the checkpoint") from None
 
 
 def _generation_config(model: Any, template: ChatTemplate) -> Any:

@@ -7,24 +7,25 @@ are reported at once, with line and column. Imports no torch.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
+from pydantic import Field, PrivateAttr, StringConstraints
 
-from sfteval.errors import Fault, InputError
+from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.records import Strict
-from sfteval.train.positions import Document, faults_of, read_document
+from sfteval.yamlfile import dotted, read_yaml, shown, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sfteval.errors import Fault
+    from sfteval.yamlfile import Located
 
 LossOn = Literal["assistant", "last_assistant", "all"]
 Schedule = Literal["cosine", "linear", "constant"]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-LATER = {"hooks": "It arrives with the training work; remove it"}
+LATER = {"hooks": "It arrives with the training work; remove it."}
 
 
 class Source(Strict):
@@ -105,37 +106,33 @@ def load_config(path: Path) -> TrainingConfig:
         InputError: Every fault of the file, with line, column and a near-miss suggestion.
     """
     path = path.absolute()
-    document = read_document(path)
+    document = read_yaml(path, str(path))
+    if not isinstance(document.data, dict):
+        raise InputError(document.fault((), shown(document.data), "a mapping of training fields"))
     faults = _later_faults(document)
-    try:
-        config = TrainingConfig.model_validate(_known_only(document.plain()))
-    except ValidationError as error:
-        faults += faults_of(error, document, TrainingConfig)
-        raise InputError(sorted(faults, key=lambda fault: (fault.line, fault.column))) from None
-    faults += _missing_files(config, document, path.parent)
-    if faults:
-        raise InputError(faults)
+    known = {key: value for key, value in document.data.items() if key not in LATER}
+    config = validate(TrainingConfig, document, (), faults, known)
+    if config is not None:
+        faults += _missing_files(config, document, path.parent)
+    if faults or config is None:
+        raise InputError(sorted(faults, key=lambda fault: (fault.line, fault.column)))
     config = _resolved(config, path.parent)
     config._file, config._fingerprint = path, file_key(path)
     return config
 
 
-def _known_only(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in LATER}
+def _later_faults(document: Located) -> list[Fault]:
+    named = [name for name in LATER if name in document.data]
+    return [document.fault((name,), f"the key {name!r}", "no such key yet", LATER[name], key=True) for name in named]
 
 
-def _later_faults(document: Document) -> list[Fault]:
-    named = [name for name in LATER if document.has(name)]
-    return [document.fault((name,), "this field", "no such field yet", LATER[name]) for name in named]
-
-
-def _missing_files(config: TrainingConfig, document: Document, folder: Path) -> list[Fault]:
+def _missing_files(config: TrainingConfig, document: Located, folder: Path) -> list[Fault]:
     missing = []
     for index, source in enumerate(config.data.train):
         if not (folder / Path(source.path).expanduser()).is_file():
-            where = ("data", "train", index, "path")
-            found = f"{source.path!r}, which is not there"
-            missing.append(document.fault(where, found, "a JSONL file", "Paths resolve from the config's folder"))
+            place = ("data", "train", index, "path")
+            found = f"no file {source.path!r} in {dotted(place)}"
+            missing.append(document.fault(place, found, "a JSONL file (paths resolve from the config's folder)"))
     return missing
 
 

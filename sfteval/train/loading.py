@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, ModelError
-from sfteval.train.quiet import library_noise_off
+from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,9 @@ def load_model(source: ModelSource) -> Any:
     Raises:
         ModelError: It cannot be loaded.
     """
-    with library_noise_off(), _Failures(source, "a model that transformers can load"):
+    from transformers.utils import logging
+
+    with library_noise_off(logging), _Failures(source, "a model that transformers can load"):
         model = source.open_model() if source.open_model else _load_folder(_folder(source))
         if source.adapter:
             from peft import PeftModel

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import align_special_tokens
+from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from sfteval.errors import TrainingError
+from sfteval.quiet import library_noise_off
 from sfteval.train.batches import label_count
 from sfteval.train.heads import label_nll
 from sfteval.train.movement import check_gradients
-from sfteval.train.quiet import library_noise_off
 from sfteval.train.trained import CurvePoint
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def build_trainer(
     )
     if arguments.world_size > 1:
         raise TrainingError("training in several processes arrives with the training work; start one process")
-    with library_noise_off():
+    with library_noise_off(logging):
         # transformers does this when training starts, with a note on the screen; done here it has nothing to say.
         align_special_tokens(model, tokenizer)
         trainer = StepTrainer(

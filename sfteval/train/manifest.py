@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval._version import __version__
-from sfteval.errors import StoreError
+from sfteval.errors import DiskError
 from sfteval.keys import file_key
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def write_manifest(path: Path, entries: dict[str, Any]) -> None:
     """Write the manifest.
 
     Raises:
-        StoreError: The disk is full or not writable.
+        DiskError: The disk is full or not writable.
     """
     text = json.dumps({"format": FORMAT} | entries, indent=2, sort_keys=True, allow_nan=False)
     try:
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise StoreError(path, error.strerror or str(error), "room for the training manifest") from None
+        raise DiskError(path, error.strerror or str(error), "room for the training manifest") from None
 
 
 def config_entries(config: TrainingConfig) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_runs_can_be_listed_shown_promoted_and_removed(project) -> None:
     assert [(r["run_id"], r["promoted"]) for r in listed["runs"]] == [(good, True), (worse, False)]
     assert json.loads(command("runs", "show", "promoted", "--json", cwd=project).stdout)["manifest"]["run_id"] == good
     refused = command("runs", "rm", good, cwd=project)
-    assert refused.returncode == 21
+    assert refused.returncode == 2
     assert "promoted" in refused.stderr
     assert command("runs", "rm", worse, cwd=project).stdout == f"removed {worse}\n"
     assert [r["run_id"] for r in json.loads(command("runs", "list", "--json", cwd=project).stdout)["runs"]] == [good]

@@ -19,6 +19,8 @@ RANKS = {
     "_version": 0,
     "__init__": 0,
     "stats": 1,
+    "yamlfile": 1,
+    "quiet": 1,
     "engine": 1,
     "spec": 2,
     "plan": 2,

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from sfteval.checks import CHECK_TABLE
 from sfteval.spec import suite_schema
-from sfteval.spec.yaml_source import read_yaml
+from sfteval.yamlfile import read_yaml
 
 SUITES = Path(__file__).parents[3] / "suites"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sfteval.errors import InputError, StoreError
+from sfteval.errors import DiskError, InputError, StoreError
 from sfteval.records import BackendFailure, MetricInfo, Response
 from sfteval.store import RunStore
 
@@ -349,7 +349,8 @@ def test_a_journal_survives_a_failing_disk(store: RunStore, make, monkeypatch: p
             f"{writer.path / 'work'}: found {found}; expected a disk that takes the write. "
             "Free or mend the disk and run the same command again: the run stays resumable, what was stored is kept"
         )
-        assert caught.value.exit_code == 21
+        assert isinstance(caught.value, DiskError)
+        assert caught.value.exit_code == 2
         (journal,) = (writer.path / "work").glob("journal-*.jsonl")
         assert journal.read_bytes().count(b"\n") == 1
         assert journal.read_bytes().endswith(b"}\n")

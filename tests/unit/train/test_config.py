@@ -21,6 +21,7 @@ optimizer: {learning_rate: 2e-4, epochs: 2, batch_tokens: 4096, schedule: cosine
 output: runs/
 seed: 7
 """
+METHOD = "{name: lora, rank: 4, alpha: 8, dropout: 0.05, targets: [q_proj, v_proj]}"
 
 
 @pytest.fixture
@@ -80,13 +81,13 @@ def test_all_faults_at_once_with_their_places(config):
         .replace("seed: 7", "seed: -1")
     )
     assert faults_of(config(text)) == [
-        ":4:3: found data.hold_out: an unknown field; expected one of train, holdout, max_length, loss_on. "
+        ":4:3: found unknown key 'hold_out' in data; expected one of holdout, loss_on, max_length, train. "
         "Did you mean 'holdout'?",
-        ":6:3: found data.loss_on: 'asistant'; expected one of assistant, last_assistant, all. "
+        ":6:12: found 'asistant' in data.loss_on; expected 'assistant', 'last_assistant' or 'all'. "
         "Did you mean 'assistant'?",
-        ":7:22: found method.rank: 'four'; expected input should be a valid integer",
-        ":8:65: found optimizer.schedule: 'cosin'; expected one of cosine, linear, constant. Did you mean 'cosine'?",
-        ":10:1: found seed: -1; expected input should be greater than or equal to 0",
+        ":7:28: found 'four' in method.rank; expected a whole number",
+        ":8:75: found 'cosin' in optimizer.schedule; expected 'cosine', 'linear' or 'constant'. Did you mean 'cosine'?",
+        ":10:7: found -1 in seed; expected a number of at least 0",
     ]
 
 
@@ -94,36 +95,56 @@ def test_all_faults_at_once_with_their_places(config):
     ("old", "new", "message"),
     [
         (
-            "name: lora, rank: 4, alpha: 8, dropout: 0.05, targets: [q_proj, v_proj]",
-            "name: lorra",
-            ":7:10: found method.name: 'lorra'; expected one of lora, full. Did you mean 'lora'?",
+            METHOD,
+            "{name: lorra}",
+            ":7:16: found 'lorra' in method.name; expected 'lora' or 'full'. Did you mean 'lora'?",
         ),
-        ("name: lora", "nam: lora", ":7:1: found method.name: nothing; expected a value: the field is required"),
-        ("model: org/model\n", "", ":1:1: found model: nothing; expected a value: the field is required"),
+        (METHOD, "{name: 3}", ":7:16: found 3 in method.name; expected 'lora' or 'full'"),
+        (METHOD, "lora", ":7:9: found 'lora' in method; expected a mapping"),
+        (METHOD, "{name: full, rank: 3}", ":7:22: found unknown key 'rank' in method; expected one of name"),
+        (
+            "rank: 4",
+            "rnk: 4",
+            ":7:22: found unknown key 'rnk' in method; expected one of alpha, dropout, name, rank, targets. "
+            "Did you mean 'rank'?",
+        ),
+        ("name: lora", "nam: lora", ":7:9: found no 'name' in method; expected the field 'name'"),
+        ("model: org/model\n", "", ":1:1: found no 'model'; expected the field 'model'"),
+        ("[q_proj, v_proj]", "3", ":7:65: found 3 in method.targets; expected 'all-linear' or a list"),
+        ("v_proj]", "'']", ":7:74: found '' in method.targets[1]; expected a text that is not empty"),
         (
             "rows.jsonl",
             "no.jsonl",
-            ":3:12: found data.train.0.path: 'no.jsonl', which is not there; expected a JSONL file. "
-            "Paths resolve from the config's folder",
+            ":3:18: found no file 'no.jsonl' in data.train[0].path; "
+            "expected a JSONL file (paths resolve from the config's folder)",
         ),
         (
             "[{path: rows.jsonl, format: messages, weight: 1.0}]",
             "[]",
-            ":3:3: found data.train: an empty list; expected at least one entry",
+            ":3:10: found an empty list in data.train; expected at least 1 item",
         ),
-        ("weight: 1.0", "weight: 0", ":3:48: found data.train.0.weight: 0; expected input should be greater than 0"),
+        ("weight: 1.0", "weight: 0", ":3:56: found 0 in data.train[0].weight; expected a number above 0"),
         (
             "weight: 1.0",
             "weight: .inf",
-            ":3:48: found data.train.0.weight: inf; expected input should be a finite number",
+            ":3:56: found .inf, which is no finite number; expected a finite number. Or put it in quotes.",
         ),
-        ("epochs: 2", "epochs: true", ":8:34: found optimizer.epochs: True; expected input should be a valid number"),
-        ("seed: 7\n", "seed: 7\nseed: 8\n", ':11:1: found duplicate key "seed"; expected every key once'),
-        ("seed: 7", "seed: [7", ":11:1: found expected ',' or ']', but got '<stream end>'; expected valid YAML"),
+        ("epochs: 2", "epochs: true", ":8:42: found true in optimizer.epochs; expected a number"),
+        (
+            "seed: 7\n",
+            "seed: 7\nseed: 8\n",
+            ":11:1: found the key 'seed' twice (first in line 10); expected each key once",
+        ),
+        (
+            "seed: 7",
+            "seed: [7",
+            ":11:1: found malformed YAML (expected ',' or ']', but got stream end, while parsing a flow sequence); "
+            "expected YAML 1.2",
+        ),
         (
             "seed: 7",
             "hooks: {suites: suites/}",
-            ":10:1: found hooks: this field; expected no such field yet. It arrives with the training work; remove it",
+            ":10:1: found the key 'hooks'; expected no such key yet. It arrives with the training work; remove it.",
         ),
     ],
 )
@@ -132,9 +153,23 @@ def test_each_fault_has_its_message(config, old, new, message):
     assert faults_of(config(GOOD.replace(old, new))) == [message]
 
 
+def test_a_later_field_does_not_hide_the_other_faults(config):
+    assert faults_of(config(GOOD.replace("seed: 7", "optimzer: 2\nhooks: 1"))) == [
+        ":10:1: found unknown key 'optimzer'; expected one of data, method, model, optimizer, output, seed. "
+        "Did you mean 'optimizer'?",
+        ":11:1: found the key 'hooks'; expected no such key yet. It arrives with the training work; remove it.",
+    ]
+
+
 def test_not_a_mapping(config):
-    assert faults_of(config("- a\n")) == [": found a list at the top level; expected a mapping of fields"]
+    assert faults_of(config("- a\n")) == [":1:1: found a list; expected a mapping of training fields"]
 
 
 def test_a_missing_file(tmp_path):
-    assert faults_of(tmp_path / "no.yaml") == [": found No such file or directory; expected a readable YAML file"]
+    assert faults_of(tmp_path / "no.yaml") == [": found no such file; expected a YAML file"]
+
+
+def test_a_file_that_is_too_large_is_not_told_of_samples(config):
+    assert faults_of(config("#" * (512 * 1024 + 1))) == [
+        ": found more than 524288 bytes; expected at most 524288 bytes"
+    ]

@@ -12,8 +12,8 @@ from train_templates import CHATML, LLAMA3
 
 from sfteval.errors import InputError, ModelError, TrainingError
 from sfteval.keys import file_key
+from sfteval.quiet import library_noise_off
 from sfteval.train import ModelSource, load_config, train
-from sfteval.train.quiet import library_noise_off
 
 ANSWERS = {"one": "first!", "two": "second.", "three": "ja"}
 ROWS = [[("user", question), ("assistant", answer)] for question, answer in ANSWERS.items()]
@@ -130,6 +130,7 @@ def test_generation_stops_at_the_trained_token_and_at_the_old_ones(overfitted):
 def test_lora_saves_an_adapter_that_reloads(configured, tiny_base):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers.utils import logging
 
     method = "{name: lora, rank: 4, alpha: 8, dropout: 0.1, targets: [q_proj, v_proj]}"
     done = train(configured(method=method, optimizer=", epochs: 6, learning_rate: 1e-2"), ModelSource(tiny_base))
@@ -141,7 +142,7 @@ def test_lora_saves_an_adapter_that_reloads(configured, tiny_base):
     manifest = json.loads(done.manifest.read_text())
     # 2 layers of q (48 to 48) and v (48 to 24), rank 4
     assert manifest["parameters"]["trainable"] == 2 * (4 * (48 + 48) + 4 * (48 + 24))
-    with library_noise_off():
+    with library_noise_off(logging):
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), str(done.checkpoint))
     moved = [value for name, value in model.named_parameters() if "lora_B" in name]
     assert len(moved) == 4

@@ -1,6 +1,6 @@
 """What pydantic's error types are called in our faults.
 
-Comes in: one pydantic error. Goes out: what was expected there, in words a suite's author knows.
+Comes in: one pydantic error. Goes out: what was expected there, in words that whoever wrote the file knows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 AUTHOR_FAULT = "author_fault"
-"""Type of the errors in which a check's own model says what it found and expected (`ctx`)."""
+"""Type of the errors in which a model itself says what it found and expected (`ctx`)."""
 
 MISMATCHES = {
     "string_type": "a text",
@@ -57,16 +57,9 @@ def expectation(detail: ErrorDetails) -> str:
     return detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
-def value_error(detail: ErrorDetails) -> tuple[str, str]:
-    """Return (found, expected) for a model validator's ValueError."""
-    message = detail["msg"].removeprefix("Value error, ")
-    if message.startswith("exactly one of "):
-        names = message.removeprefix("exactly one of ").removesuffix(" is needed")
-        there = [name for name in names.split(", ") if name in (detail["input"] or {})]
-        return (" and ".join(there) or "no demand"), f"exactly one of {names}"
-    if message.startswith("the last message is the assistant's"):
-        return "a last message of the assistant", "a last message that the model must answer"
-    return "a combination that does not fit", message
+def refusal(detail: ErrorDetails) -> tuple[str, str]:
+    """Return (found, expected) for the ValueError of a model's own validator."""
+    return "a combination that does not fit", detail["msg"].removeprefix("Value error, ")
 
 
 def _plain(number: float) -> str:

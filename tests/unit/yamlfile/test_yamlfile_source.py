@@ -3,8 +3,7 @@
 import pytest
 
 from sfteval.errors import InputError
-from sfteval.spec.located import Mark
-from sfteval.spec.yaml_source import parse_yaml
+from sfteval.yamlfile import Mark, parse_yaml
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Data with positions: where in which file each value stands.
 
-Comes in: plain values and the marks that `yaml_source` or `samples` collected. Goes out: faults that point at them.
+Comes in: plain values and the marks that whoever read the file collected. Goes out: faults that point at them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from sfteval.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sfteval.spec.checktable import FieldPath
+FieldPath = tuple[str | int, ...]
+"""Keys and indices from the top of a file to a value."""
 
 SHOWN_CHARACTERS = 60
 

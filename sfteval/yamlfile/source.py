@@ -19,13 +19,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from sfteval.errors import Fault, InputError
-from sfteval.spec.located import Located, Mark, shown
+from sfteval.yamlfile.located import Located, Mark, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sfteval.spec.checktable import FieldPath
+    from sfteval.yamlfile.located import FieldPath
 
 MAX_BYTES = 512 * 1024
 MAX_VALUES = 100_000
@@ -33,14 +33,19 @@ MAX_DEPTH = 60
 TAG = "tag:yaml.org,2002:"
 
 
-def read_yaml(path: Path, where: str) -> Located:
-    """Read one YAML file; `where` is how its faults name it.
+def read_yaml(path: Path, where: str, *, if_too_large: str = "") -> Located:
+    """Read one YAML file.
+
+    Args:
+        path: The file.
+        where: How its faults name it.
+        if_too_large: What to do when it is.
 
     Raises:
         InputError: unreadable, too large, not UTF-8, empty, not YAML, duplicate or non-text keys, custom tags,
             expanded beyond `MAX_VALUES` values, nested beyond `MAX_DEPTH`.
     """
-    return parse_yaml(_read_text(path, where), where)
+    return parse_yaml(_read_text(path, where, if_too_large), where)
 
 
 def parse_yaml(text: str, where: str) -> Located:
@@ -55,7 +60,7 @@ def parse_yaml(text: str, where: str) -> Located:
     return Located(where, data, walk.values, walk.keys)
 
 
-def _read_text(path: Path, where: str) -> str:
+def _read_text(path: Path, where: str, if_too_large: str) -> str:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise InputError(Fault(where, found, "a YAML file"))
@@ -65,8 +70,7 @@ def _read_text(path: Path, where: str) -> str:
     except OSError as error:
         raise InputError(Fault(where, f"a file that cannot be read ({error.strerror})", "a readable file")) from None
     if len(content) > MAX_BYTES:
-        do = "Put samples into a .jsonl file and name it under samples."
-        raise InputError(Fault(where, f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes", do))
+        raise InputError(Fault(where, f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes", if_too_large))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
