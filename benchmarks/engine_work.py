@@ -60,7 +60,8 @@ class Source:
 def rows_of(path: Path) -> list[dict[str, Any]]:
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    return [json.loads(line) for line in text.splitlines() if line]
+    # Not splitlines: JSON strings may hold U+2028 and other characters that it takes for line ends.
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def limited(rows: list[Any], source: Source, count: int) -> list[Any]:

@@ -17,7 +17,7 @@ from sfteval import stats
 from sfteval.records import Comparison, Flip, MetricInfo, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sfteval.records import Gate, Run, Sample
 
@@ -203,15 +203,20 @@ def _single(gate: Gate, candidate: Run) -> Comparison:
 
 def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
     ours, theirs = pairs.scores(pairs.candidate), pairs.scores(pairs.reference)
-    lower, upper = pairs.bounds
-    shared = {"clusters": pairs.clusters, "lower": lower, "upper": upper}
-    estimate = stats.paired_difference(ours, theirs, alpha=gate.alpha, **shared)
-    p_value = stats.drop_pvalue(ours, theirs, margin=_fail_margin(gate), **shared)
+    clusters, (lower, upper) = pairs.clusters, pairs.bounds
+    estimate = stats.paired_difference(ours, theirs, clusters=clusters, lower=lower, upper=upper, alpha=gate.alpha)
+    p_value = stats.drop_pvalue(ours, theirs, margin=_fail_margin(gate), clusters=clusters, lower=lower, upper=upper)
     discordance = sum(a != b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+    sign = 1.0 if pairs.metric.higher_is_better else -1.0
+    low, high = sorted((sign * estimate.low, sign * estimate.high))
     return Comparison(
         gate,
         n=estimate.n,
-        **_as_measured(pairs.metric, estimate),
+        reference=sign * estimate.reference,
+        candidate=sign * estimate.candidate,
+        difference=sign * estimate.difference,
+        low=low,
+        high=high,
         p_value=p_value,
         detectable=_detectable(gate, estimate.n, discordance, gates_in_plan),
         missing=pairs.missing,
@@ -223,20 +228,6 @@ def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
 def _fail_margin(gate: Gate) -> float:
     """Return the drop that FAIL proves: beyond the margin, or for `improves` a gain that stays below `by`."""
     return gate.threshold if gate.demand == "no_regression" else -gate.threshold
-
-
-def _as_measured(metric: MetricInfo, estimate: stats.PairedEstimate) -> Mapping[str, float]:
-    if metric.higher_is_better:
-        low, high, sign = estimate.low, estimate.high, 1.0
-    else:
-        low, high, sign = -estimate.high, -estimate.low, -1.0
-    return {
-        "reference": sign * estimate.reference,
-        "candidate": sign * estimate.candidate,
-        "difference": sign * estimate.difference,
-        "low": low,
-        "high": high,
-    }
 
 
 def _detectable(gate: Gate, n: int, discordance: float, gates_in_plan: int) -> float | None:

@@ -154,7 +154,7 @@ def _candidate(name: str, project: Path, previous: str, console: Console) -> Gat
 
 
 def _pytest(project: Path, checkpoint: Path, previous: str, verdicts: Path, page: Path) -> int:
-    arguments = ["suites/", "-q", "--no-header", "--tb=short", "-c", "pyproject.toml", "--rootdir", "."]
+    arguments = ["suites/", "--no-header", "--tb=no", "-rN", "-c", "pyproject.toml", "--rootdir", "."]
     arguments += ["-p", "no:cacheprovider", "--candidate", str(checkpoint), "--previous", previous]
     arguments += ["--verdicts", str(verdicts), "--report", str(page)]
     sys.stdout.flush()

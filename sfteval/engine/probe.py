@@ -61,12 +61,12 @@ def probe(model: torch.nn.Module, sample: Sequence[Tokens], longest: int) -> Ver
         longest: Longest sequence that will be asked for.
     """
     config = causal_model(model).config
-    if rope := _length_dependent_rope(config, longest):
+    if rope := length_dependent_rope(config, longest):
         return Verdict(None, f"its {rope} position scaling depends on the longest row of a batch", same_length=True)
     try:
         _structure(model, config)
         wiring = Wiring(model)
-        plan, kv_bytes = _parity(model, wiring, _family(sample))
+        plan, kv_bytes = _parity(model, wiring, _family(sample, min(PROBE_TOKENS, longest)))
         _complete(config, plan.windows)
     except UnsupportedModelError as error:
         return Verdict(None, str(error))
@@ -105,7 +105,8 @@ def _complete(config: Any, windows: dict[int, int | None]) -> None:
             raise UnsupportedModelError(msg)
 
 
-def _length_dependent_rope(config: Any, longest: int) -> str:
+def length_dependent_rope(config: Any, longest: int) -> str:
+    """Return the RoPE scaling that would make one row's positions depend on another's length, or "" if none would."""
     parameters = getattr(config, "rope_parameters", None) or {}
     nested = [value for value in parameters.values() if isinstance(value, dict)] or [parameters]
     for rope in nested:
@@ -116,15 +117,15 @@ def _length_dependent_rope(config: Any, longest: int) -> str:
     return ""
 
 
-def _family(sample: Sequence[Tokens]) -> list[Tokens]:
-    """Return a few branching sequences made of the sample's ids."""
-    pool = np.concatenate([np.asarray(tokens) for tokens in sample])[: 4 * PROBE_TOKENS]
-    trunk = pool[:PROBE_TOKENS]
+def _family(sample: Sequence[Tokens], most: int) -> list[Tokens]:
+    """Return a few branching sequences of at most `most` tokens, made of the sample's ids."""
+    pool = np.concatenate([np.asarray(tokens) for tokens in sample])[: 4 * most]
+    trunk = pool[:most]
     third, half = len(trunk) // 3, len(trunk) // 2
-    other = pool[::-1][:PROBE_TOKENS]
+    other = pool[::-1][:most]
     return [
         trunk,
-        np.concatenate([trunk[:half], other[: half + 1]]),
+        np.concatenate([trunk[:half], other[: len(trunk) - half]]),
         np.concatenate([trunk[:third], other[third:]]),
         other,
     ]

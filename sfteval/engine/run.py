@@ -18,10 +18,10 @@ from sfteval.engine.memory import DEFAULT_TOKENS, Budget, kv_room
 from sfteval.engine.nonfinite import Suspects
 from sfteval.engine.plain import PlainScorer, input_device
 from sfteval.engine.plain_generation import PlainGenerator
-from sfteval.engine.probe import Verdict, probe
+from sfteval.engine.probe import Verdict, length_dependent_rope, probe
 from sfteval.engine.rows import Row
 from sfteval.engine.scoring import TreeScorer
-from sfteval.engine.wiring import active_adapters, has_virtual_tokens
+from sfteval.engine.wiring import active_adapters, causal_model, has_virtual_tokens
 from sfteval.errors import EngineError
 from sfteval.records import Response
 
@@ -56,7 +56,7 @@ class Engine:
         self._limits = _bounded(model, limits)
         self._decode = decode
         self._tokens = token_budget
-        self._verdicts: dict[tuple[bool, tuple[str, ...]], Verdict] = {}
+        self._verdicts: dict[tuple[bool | str, ...], Verdict] = {}
 
     def run(self, requests: Sequence[Request], on_batch: Callable[[Sequence[Response]], None]) -> EngineStats:
         """Answer every request once, in any order.
@@ -117,15 +117,22 @@ class Engine:
         return kv_room(input_device(self._model)) // max(1, verdict.kv_bytes)
 
     def _probed(self, jobs: Sequence[Job]) -> Verdict:
-        state = (has_virtual_tokens(self._model), active_adapters(self._model))
+        longest = max(map(_length, jobs))
+        rope = length_dependent_rope(causal_model(self._model).config, longest)
+        state: tuple[bool | str, ...] = (has_virtual_tokens(self._model), rope, *active_adapters(self._model))
         if state not in self._verdicts:
             sample = [job.tokens if isinstance(job, ScoreJob) else job.prompt for job in jobs[:8]]
-            verdict = probe(self._model, sample, self._limits.max_length)
+            verdict = probe(self._model, sample, longest)
             if verdict.reason:
                 name = type(self._model).__name__
                 warnings.warn(f"{name} is run without the prefix tree: {verdict.reason}", RuntimeWarning, stacklevel=4)
             self._verdicts[state] = verdict
         return self._verdicts[state]
+
+
+def _length(job: Job) -> int:
+    """Return the longest sequence that a job can feed."""
+    return len(job.tokens) if isinstance(job, ScoreJob) else len(job.prompt) + job.request.generation.max_tokens
 
 
 class _Outbox:

@@ -23,6 +23,8 @@ STYLES = {
     "NOT_COMPARABLE": "bold magenta",
     "NOT_JUDGED": "dim",
 }
+SHOWN_REASONS = 5
+SHORT = {"INCONCLUSIVE": "OPEN", "NOT_COMPARABLE": "BROKE", "NOT_JUDGED": "not judged"}
 WORDS = {
     0: "Ship: no gate objects.",
     1: "Do not ship: a regression is proven or a floor is missed.",
@@ -47,38 +49,52 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
     if verbosity < 0:
         return lines(verdict, width=width, colour=colour)
     shown: list[RenderableType] = [gates_table(rows, width), verdict]
-    shown += [Text(f"  {reason}") for row in rows if row["blocks"] for reason in _told(row)]
+    shown += [Text(f"  {_name(row)} ({_asks(row)}): {row['reasons'][0]}") for row in _told(rows)]
     if verbosity > 0:
         shown += [Text("\n".join(flip_lines(f, str(r["against"])))) for r in rows for f in r["flips"][:2]]
     return [line for part in shown for line in lines(part, width=width, colour=colour)]
 
 
-def _told(row: Mapping[str, Any]) -> list[str]:
-    return [f"{row['node']}: {reason}" for reason in row["reasons"][:1]]
+def _told(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the blocking gates whose reasons are shown: what broke first, then the largest drops."""
+    blocking = [row for row in rows if row["blocks"]]
+    blocking.sort(key=lambda row: (-row["exit_code"], row["difference"] if row["difference"] is not None else 0.0))
+    return blocking[:SHOWN_REASONS]
 
 
 def gates_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> Table:
-    """Return the table of gates: baseline, candidate, change in points with its interval, verdict."""
-    table = Table(title="sfteval: gates of this release", title_justify="left", expand=False, pad_edge=False)
-    table.add_column("gate", overflow="fold", max_width=max(24, width - 52))
+    """Return the table of gates: what is asked, baseline, candidate, change in points with its interval, verdict."""
+    table = Table(title="sfteval: gates of this release", title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("gate", overflow="fold", max_width=max(20, width - 62))
+    table.add_column("asks", no_wrap=True)
     for name in ("before", "now", "change [interval]"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         interval = "" if row["low"] is None or row["difference"] is None else _interval(row)
-        table.add_row(
-            f"{_short(row)}",
-            score(row["reference"]),
-            score(row["candidate"]),
-            interval,
-            Text(row["verdict"], style=STYLES[row["verdict"]]),
-        )
+        verdict = Text(SHORT.get(row["verdict"], row["verdict"]), style=STYLES[row["verdict"]])
+        table.add_row(_name(row), _asks(row), score(row["reference"]), score(row["candidate"]), interval, verdict)
     return table
 
 
-def _short(row: Mapping[str, Any]) -> str:
-    path = str(row["path"]).removeprefix("suites/").removesuffix(".suite.yaml").removesuffix(".yaml")
-    return f"{path}::{row['node'].rsplit('::', 1)[1]}"
+def _name(row: Mapping[str, Any]) -> str:
+    """Return what is judged: task (or suite) and check, or the family."""
+    if row["family"]:
+        return f"family {row['node'].rsplit('::', 1)[1].split('-no_regression')[0]}"
+    return f"{row['task'] or row['suite']} {row['check']}"
+
+
+def _asks(row: Mapping[str, Any]) -> str:
+    """Return the demand in a few characters: `base −5`, `base +50`, `≥ 0.9`."""
+    baseline = {"base": "base", "previous": "prev"}.get(row["against"], "")
+    margin = f"{100 * row['margin']:g}"
+    words = {
+        "no_regression": f"{baseline} −{margin}",
+        "improves": f"{baseline} +{margin}",
+        "at_least": f"≥ {row['margin']:g}",
+        "at_most": f"≤ {row['margin']:g}",
+    }
+    return words[row["demand"]]
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -117,6 +117,10 @@ def test_position_scaling_that_looks_at_the_batch_is_run_row_by_length():
     assert stats.fallback == "its dynamic position scaling depends on the longest row of a batch"
     for request in requests:
         assert_same(copy.deepcopy(fresh), [request], got)
+    short = [Score(f"{i}", (1, i), (2,)) for i in range(5)]
+    got, stats = answer(copy.deepcopy(fresh), short)
+    assert stats.fallback == ""
+    assert_same(fresh, short, got)
 
 
 def test_the_models_own_attention_is_back_afterwards(tiny_llama):
