@@ -121,13 +121,15 @@ def _scaffold(model: str, out: Path) -> Path:
         raise InputError(Fault(str(out), "a folder with other things in it", "an empty or new folder", "Give --out"))
     shutil.rmtree(out, ignore_errors=True)
     source = shipped(PROJECTS[model])
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, out, ignore=shutil.ignore_patterns("__pycache__", "build.py", "source"))
     (out / MARKER).write_text("made by sfteval demo; made anew each time\n", encoding="utf-8")
     (out / "pyproject.toml").write_text(_SETTINGS, encoding="utf-8")
     for name in EXPECTED:
         config = out / f"{name}.yaml"
-        base = str(shipped("fixtures/tiny_base"))
-        config.write_text(config.read_text(encoding="utf-8").replace("../tiny_base", base), encoding="utf-8")
+        text = config.read_text(encoding="utf-8")
+        if "../tiny_base" in text:
+            text = text.replace("../tiny_base", str(shipped("fixtures/tiny_base")))
+        config.write_text(text, encoding="utf-8")
     return out
 
 

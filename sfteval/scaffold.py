@@ -34,7 +34,7 @@ def scaffold(folder: Path) -> list[str]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(Fault(str(error.filename or folder), reason, "a folder that can be written")) from None
-    return [*lines, "Next: sfteval train finance.yaml, then pytest suites/ --candidate runs/<the new folder>"]
+    return [*lines, "Next: sfteval train finance.yaml, then pytest suites/ --candidate models/<the new folder>"]
 
 
 def _copy(source: Path, target: Path) -> list[str]:

@@ -24,6 +24,7 @@ class Models:
         self._store = store
         self._weights = WeightsPool()
         self._template: str | None = None
+        self._found: dict[Role, Backend | str] = {}
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -36,12 +37,19 @@ class Models:
         self._weights.close()
 
     def find(self, role: Role) -> Backend | str:
-        """Return the role's backend, or the id of the stored run that a reference names.
+        """Return the role's backend, or the id of the stored run that a reference names; ask for the candidate first.
+
+        A base without a chat template of its own gets the candidate's.
 
         Raises:
             ModelError: the reference cannot be resolved.
             BaselineMissingError: no base was named and the candidate does not say which it has.
         """
+        if role not in self._found:
+            self._found[role] = self._find(role)
+        return self._found[role]
+
+    def _find(self, role: Role) -> Backend | str:
         reference = self._references[role] or self._own_base()
         if self._store.has(reference):
             return self._store.resolve(reference)

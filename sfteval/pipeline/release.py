@@ -68,9 +68,10 @@ class Release:
         if self._asked("previous") and self._settings.previous != NO_PREVIOUS:
             self._find_previous()
         with Models(self._settings.candidate, self._settings.base, self._store) as models:
-            self.runs["candidate"] = self._obtain("candidate", models, planned)
+            models.find("candidate")
             if self._asked("base"):
                 self._find_base(models, planned)
+            self.runs["candidate"] = self._obtain("candidate", models, planned)
 
     def _asked(self, role: Role) -> bool:
         return any(gate.against == role for gate in self._selected)

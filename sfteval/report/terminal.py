@@ -45,7 +45,9 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
     code = worst([row["exit_code"] for row in rows])
     if rows and all(row["verdict"] == "NOT_JUDGED" for row in rows):
         code = 21
-    verdict = Text(WORDS[code], style="bold " + ("green" if code == 0 else "yellow" if code == 20 else "red"))
+    verdict = Text(
+        WORDS[code] + _open(rows, code), style="bold " + ("green" if code == 0 else "yellow" if code == 20 else "red")
+    )
     if verbosity < 0:
         return lines(verdict, width=width, colour=colour)
     shown: list[RenderableType] = [gates_table(rows, width), verdict]
@@ -53,6 +55,12 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
     if verbosity > 0:
         shown += [Text("\n".join(flip_lines(f, str(r["against"])))) for r in rows for f in r["flips"][:2]]
     return [line for part in shown for line in lines(part, width=width, colour=colour)]
+
+
+def _open(rows: Sequence[Mapping[str, Any]], code: int) -> str:
+    """Say how many open questions a release ships with."""
+    count = sum(row["verdict"] == "INCONCLUSIVE" for row in rows)
+    return f" {count} open, where no proof is required." if count and code == 0 else ""
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
