@@ -4,9 +4,8 @@
     python benchmarks/real_line.py --data ../shared/data --out /tmp/real-line
 
 Builds a project from published data (read, never copied into the repository): LoRA on financial news headlines,
-answered as {"sentiment", "ticker"}; suites on held-out headlines, on IFEval prompts (those whose instructions
-the checks here verify) and on ARC-Easy; then `sfteval train` and `pytest suites/`. Prints the verdict table; exits with the
-gate's code.
+answered as {"sentiment", "ticker"}; suites on held-out headlines, on IFEval prompts and on ARC-Easy; then
+`sfteval train` and `pytest suites/`. Prints the verdict table; exits with the gate's code.
 """
 
 from __future__ import annotations
@@ -18,9 +17,11 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from sfteval.checks.ifeval import ifeval_checks
 
 LABELS = ("bearish", "bullish", "neutral")
 TICKER = re.compile(r"\$([A-Z]{1,5})\b")
@@ -58,7 +59,7 @@ gates:
 """
 IFEVAL = """\
 suite: ifeval
-description: IFEval prompts whose instructions are verified here
+description: IFEval prompts, verified by the checks that they name
 skill: instruction_following
 samples: ifeval.jsonl
 generate: {max_tokens: 160, temperature: 0}
@@ -92,20 +93,6 @@ metric_list:
 """
 FAMILY = "family: {name: forgetting, no_regression: {against: base, margin: 0.06}}\n"
 
-CHECKED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "punctuation:no_comma": lambda _: {"no_commas": True},
-    "change_case:english_lowercase": lambda _: {"lowercase": True},
-    "change_case:english_capital": lambda _: {"uppercase": True},
-    "detectable_format:json_format": lambda _: {"json": True, "allow_fence": True},
-    "keywords:existence": lambda k: {"contains": k["keywords"], "ignore_case": True},
-    "keywords:forbidden_words": lambda k: {"contains_none": k["forbidden_words"], "ignore_case": True},
-    "startend:end_checker": lambda k: {"ends_with": k["end_phrase"], "ignore_case": True},
-    "length_constraints:number_words": lambda k: (
-        {"min_words": k["num_words"]} if k["relation"] == "at least" else {"max_words": k["num_words"] - 1}
-    ),
-}
-"""IFEval instructions that a check here verifies, with the parameters it takes."""
-
 
 def headlines(data: Path, rng: random.Random) -> list[dict[str, Any]]:
     """Return headlines as rows, labels balanced, links cut, no two alike."""
@@ -126,14 +113,12 @@ def answer_of(text: str, label: int) -> dict[str, str]:
 
 
 def ifeval_rows(data: Path) -> Iterator[dict[str, Any]]:
-    """Yield IFEval prompts all of whose instructions are verified here, each with its own checks."""
+    """Yield IFEval's prompts, each with its own checks."""
     for line in (data / "ifeval" / "input_data.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if all(name in CHECKED for name in row["instruction_id_list"]):
-            pairs = zip(row["instruction_id_list"], row["kwargs"], strict=True)
-            checks = [CHECKED[name]({k: v for k, v in kwargs.items() if v is not None}) for name, kwargs in pairs]
-            message = {"role": "user", "content": row["prompt"]}
-            yield {"id": str(row["key"]), "messages": [message], "vars": {"checks": checks}}
+        checks = ifeval_checks(row["instruction_id_list"], row["kwargs"], row["prompt"])
+        message = {"role": "user", "content": row["prompt"]}
+        yield {"id": str(row["key"]), "messages": [message], "vars": {"checks": checks}}
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

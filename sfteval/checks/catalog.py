@@ -9,6 +9,11 @@ from sfteval.checks import (
     combinations,
     documents,
     hygiene,
+    ifbench_counts,
+    ifbench_format,
+    ifbench_sentences,
+    ifbench_tasks,
+    ifbench_words,
     ifeval_format,
     ifeval_words,
     json_answers,
@@ -28,6 +33,11 @@ CHECK_TABLE = Table(
         *hygiene.KINDS,
         *ifeval_words.KINDS,
         *ifeval_format.KINDS,
+        *ifbench_counts.KINDS,
+        *ifbench_words.KINDS,
+        *ifbench_sentences.KINDS,
+        *ifbench_format.KINDS,
+        *ifbench_tasks.KINDS,
         *combinations.KINDS,
     )
 )

@@ -147,7 +147,7 @@ def angle_title(_: AngleTitle, text: str) -> Verdict:
     """Look from the first << of a line to its last >>."""
     for line in text.split("\n"):
         begin, end = line.find("<<"), line.rfind(">>")
-        if 0 <= begin and end > begin + 2:
+        if begin >= 0 and end > begin + 2:
             title = line[begin : end + 2].lstrip("<").rstrip(">").strip()
             if title:
                 return True, f"title {title!r}"

@@ -65,8 +65,10 @@ class Benchmark:
         except ValidationError as error:
             first = error.errors()[0]
             return Fault(where, f"an argument of {name} that cannot be used: {first['msg']}", "a usable value")
-        except (ValueError, TypeError, AttributeError) as error:
+        except ValueError as error:
             return Fault(where, f"an argument of {name} that cannot be used: {error}", "a usable value")
+        except (TypeError, AttributeError):
+            return Fault(where, f"an argument of {name} of another type", "the types of the published file")
         return check
 
     def judge(self, row: Row, response: str) -> dict[str, list[bool]]:

@@ -11,7 +11,7 @@ import functools
 from importlib import resources
 from typing import Any, Literal
 
-from sfteval.checks.punkt_sentences import LONGEST, TooLongError
+from sfteval.checks.punkt_sentences import LONGEST, REMEMBERED, TooLongError
 
 Language = Literal[
     "af", "ar", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "gu", "he", "hi",
@@ -38,11 +38,16 @@ def language_of(text: str) -> str | None:
     Raises:
         TooLongError: the text is longer than `LONGEST` characters.
     """
-    from langdetect.lang_detect_exception import LangDetectException
-
     if len(text) > LONGEST:
         msg = f"longer than {LONGEST} characters"
         raise TooLongError(msg)
+    return _detected(text)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _detected(text: str) -> str | None:
+    from langdetect.lang_detect_exception import LangDetectException
+
     detector = _detectors().create()
     detector.append(text)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 from .conftest import ROWS, command
 
@@ -98,3 +100,40 @@ def test_doctor_schema_and_checks(tmp_path) -> None:
     wrong = command("checks", "json_shema", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "Did you mean 'json_schema'?" in wrong.stderr
+
+
+def test_a_truncated_run_is_refused(project) -> None:
+    good = evaluate(project, "good")["run_id"]
+    samples = project / "runs" / good / "samples.parquet"
+    samples.write_bytes(samples.read_bytes()[:-20])
+    done = command("compare", good, good, cwd=project)
+    assert done.returncode == 2
+    assert "samples.parquet" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_of_a_newer_format_is_refused(project) -> None:
+    good = evaluate(project, "good")["run_id"]
+    manifest = project / "runs" / good / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | {"format": 99}))
+    done = command("runs", "show", good, cwd=project)
+    assert done.returncode == 2
+    assert "99" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_leaves_the_run_resumable(project) -> None:
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); import signal; "
+    limit += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from sfteval.cli import main; main()"
+    arguments = ["eval", "--candidate", "scripted:slow.yaml", "--suites", "suites", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", limit, *arguments], cwd=project, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2
+    assert "stays resumable" in done.stderr
+    assert "Traceback" not in done.stderr
+    resumed = json.loads(command(*arguments, cwd=project).stdout)
+    assert resumed["resumed"] is True
+    assert resumed["reused"] > 0
+    assert resumed["computed"] + resumed["reused"] == ROWS

@@ -45,7 +45,7 @@ def test_the_names() -> None:
         CHECK_TABLE.names()
     )
     assert list(CHECK_TABLE.names()) == sorted(CHECK_TABLE.kinds)
-    assert len(CHECK_TABLE.names()) == 37
+    assert len(CHECK_TABLE.names()) == 110
 
 
 def test_two_kinds_of_one_name() -> None:
