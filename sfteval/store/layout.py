@@ -135,7 +135,7 @@ def new_run_id(reference: str, now: datetime) -> str:
 
 
 def _slug(reference: str) -> str:
-    name = re.sub(r"@https?://.*", "", reference).removesuffix(".gguf")
+    name = re.sub(r"@https?://.*", "", reference).removesuffix(".gguf").removesuffix("/checkpoint")
     words = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in re.split(r"[/\\:]+", name)]
     last = next((word for word in reversed(words) if word), "model")
     return last[:_SLUG_LENGTH].strip("-")

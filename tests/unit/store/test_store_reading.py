@@ -325,6 +325,7 @@ def test_removal(store: RunStore, make) -> None:
     [
         ("org/Some-Model_1.5B", "some-model-1-5b"),
         ("./runs/checkpoint-500/", "checkpoint-500"),
+        ("models/careful-run/checkpoint", "careful-run"),
         ("m/model.Q4_1.gguf", "model-q4-1"),
         ("openai:gpt/x@http://localhost:8000/v1", "x"),
         ("…", "model"),
