@@ -37,7 +37,7 @@ data:
   max_length: 512
   loss_on: assistant
 method: {{name: lora, rank: 8, alpha: 16, dropout: 0.0, targets: all-linear}}
-optimizer: {{learning_rate: 5e-4, epochs: 1, batch_tokens: 1024, schedule: cosine, warmup: 0.05}}
+optimizer: {{learning_rate: 3e-4, epochs: 1, batch_tokens: 1024, schedule: cosine, warmup: 0.05}}
 output: models/
 seed: 7
 """
@@ -49,7 +49,7 @@ samples: headlines.jsonl
 system: {system}
 generate: {{max_tokens: 48, temperature: 0}}
 checks:
-  valid_json: {{json_schema: {{type: object, required: [sentiment, ticker], additionalProperties: false}}}}
+  valid_json: {{json_schema: answer.schema.json}}
   right: {{json_equals: {{reference: true}}}}
   stops: {{ends_turn: true}}
 gates:
@@ -92,6 +92,14 @@ metric_list:
   - {metric: acc_norm, aggregation: mean, higher_is_better: true}
 """
 FAMILY = "family: {name: forgetting, no_regression: {against: base, margin: 0.06}}\n"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"sentiment": {"enum": list(LABELS)}, "ticker": {"type": "string"}},
+    "required": ["sentiment", "ticker"],
+    "additionalProperties": False,
+}
 
 
 def headlines(data: Path, rng: random.Random) -> list[dict[str, Any]]:
@@ -144,6 +152,7 @@ def build(data: Path, out: Path, model: str, prompts: int) -> None:
         "suites/headlines.suite.yaml": HEADLINES.format(system=json.dumps(SYSTEM)),
         "suites/ifeval.suite.yaml": IFEVAL,
         "suites/arc_easy.suite.yaml": ARC,
+        "suites/answer.schema.json": json.dumps(SCHEMA),
         "suites/families.yaml": FAMILY,
         "suites/tasks/arc_easy_local.yaml": ARC_TASK,
     }

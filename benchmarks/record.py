@@ -30,6 +30,11 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def dirty() -> bool:
+    """Tell whether anything but recorded results differs from the commit."""
+    return bool(git("status", "--porcelain", "--", ".", ":!docs/results"))
+
+
 def machine() -> str:
     """Return processor, cores and memory."""
     cpu = platform.processor() or platform.machine()
@@ -45,7 +50,7 @@ def page(options: argparse.Namespace, code: int, seconds: float, output: str) ->
     """Return the Markdown page; the checkout's and home's paths are shortened."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     text = ESCAPES.sub("", output).replace(str(ROOT), ".").replace(str(Path.home()), "~")
-    commit = git("rev-parse", "HEAD") + (" with uncommitted changes" if git("status", "--porcelain") else "")
+    commit = git("rev-parse", "HEAD") + (" with uncommitted changes" if dirty() else "")
     command = options.shown or " ".join(options.command)
     return (
         f"# {options.title}\n\n```\n$ {command}\n```\n\n"
@@ -64,7 +69,7 @@ def main() -> int:
     parser.add_argument("--shown", help="the command as a reader would type it, where it differs")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
-    if git("status", "--porcelain", "--", "sfteval", "suites", "fixtures", "benchmarks") and not options.dirty:
+    if dirty() and not options.dirty:
         print("record: uncommitted changes; commit first, or give --dirty", file=sys.stderr)
         return 2
     started = time.monotonic()
