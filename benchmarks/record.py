@@ -30,6 +30,14 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def version(package: str) -> str:
+    """Return what is installed beside this script (a command may bring its own environment)."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not in this environment"
+
+
 def dirty() -> bool:
     """Tell whether anything but recorded results differs from the commit."""
     return bool(git("status", "--porcelain", "--", ".", ":!docs/results"))
@@ -48,7 +56,7 @@ def machine() -> str:
 
 def page(options: argparse.Namespace, code: int, seconds: float, output: str) -> str:
     """Return the Markdown page; the checkout's and home's paths are shortened."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     text = ESCAPES.sub("", output).replace(str(ROOT), ".").replace(str(Path.home()), "~")
     commit = git("rev-parse", "HEAD") + (" with uncommitted changes" if dirty() else "")
     command = options.shown or " ".join(options.command)
