@@ -133,12 +133,12 @@ def compare(
 ) -> None:
     """Compare stored runs, paired sample by sample. Exits 1 if a drop is proven, 21 if nothing can be compared."""
     from sfteval.pipeline.commands import compare_runs
-    from sfteval.report.rows import worst
+    from sfteval.report.rows import rows_code
     from sfteval.report.tables import comparison_view
 
     rows = compare_runs(runs_dir, reference, runs, margin)
     _show(rows, comparison_view, as_json)
-    raise typer.Exit(worst([row["exit_code"] for row in rows]) if rows else 21)
+    raise typer.Exit(rows_code(rows))
 
 
 @runs_app.command("list")

@@ -1,6 +1,6 @@
 """From comparisons to verdicts: a total function without I/O.
 
-Comes in: every comparison of a release (all evidence is in). Goes out: one `Verdict` per gate, and the exit code.
+Comes in: every comparison of a release (all evidence is in). Goes out: one `Verdict` per gate.
 
 One error rate for a release: Holm's step-down over every comparative gate of the plan controls false FAILs; gates that
 were not selected count with p = 1. PASS needs a gate's own one-sided bound, uncorrected: what must be proven must all
@@ -12,20 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfteval import stats
-from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN, EXIT_SHIP
 from sfteval.records import Comparison, Gate, Verdict, VerdictKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_CODES = {
-    VerdictKind.PASS: EXIT_SHIP,
-    VerdictKind.NOT_JUDGED: EXIT_SHIP,
-    VerdictKind.FAIL: EXIT_DO_NOT_SHIP,
-    VerdictKind.INCONCLUSIVE: EXIT_OPEN,
-    VerdictKind.NOT_COMPARABLE: EXIT_BROKE,
-}
-_WORST_FIRST = (EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN)
 
 
 def judge(comparisons: Sequence[Comparison], *, gates_in_plan: int) -> tuple[Verdict, ...]:
@@ -44,19 +34,6 @@ def judge(comparisons: Sequence[Comparison], *, gates_in_plan: int) -> tuple[Ver
 def not_judged(gate: Gate, reason: str) -> Verdict:
     """Return the verdict of a gate whose baseline was declared absent; shown, and fails nothing."""
     return Verdict(gate, VerdictKind.NOT_JUDGED, (reason,), Comparison(gate), blocks=False)
-
-
-def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return the release's exit code: 21 wins over 1, 1 over 20; nothing judged at all is 21."""
-    if all(v.kind is VerdictKind.NOT_JUDGED for v in verdicts):
-        return EXIT_BROKE
-    codes = {_CODES[v.kind] for v in verdicts if v.blocks}
-    return next((code for code in _WORST_FIRST if code in codes), EXIT_SHIP)
-
-
-def verdict_code(verdict: Verdict) -> int:
-    """Return the exit code that one verdict asks for."""
-    return _CODES[verdict.kind] if verdict.blocks else EXIT_SHIP
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> Verdict:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from sfteval.errors import EXIT_BROKE, EXIT_SHIP, DiskError, InputError, SftevalError, StoreError
+from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_SHIP, DiskError, InputError, SftevalError, StoreError
 from sfteval.pipeline.settings import no_candidate, resolve_settings
 from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
 
@@ -273,13 +273,12 @@ class Session:
 
 
 def _joined(codes: list[int], other_failures: bool, rows: list[dict[str, Any]]) -> int:
-    from sfteval.report.rows import worst
+    from sfteval.records import worst
+    from sfteval.report.rows import rows_code
 
     if USAGE_ERROR in codes:
         return USAGE_ERROR
-    if rows and all(row["verdict"] == "NOT_JUDGED" for row in rows):
-        codes = [*codes, EXIT_BROKE]
-    return worst([*codes, 1] if other_failures else codes)
+    return worst([*codes, *([rows_code(rows)] if rows else []), *([EXIT_DO_NOT_SHIP] if other_failures else [])])
 
 
 def _code(error: BaseException | None) -> int:

@@ -43,6 +43,8 @@ from sfteval.records.verdict import (
     SuiteFile,
     Verdict,
     VerdictKind,
+    release_code,
+    worst,
 )
 
 __all__ = [
@@ -88,4 +90,6 @@ __all__ = [
     "TextAsk",
     "Verdict",
     "VerdictKind",
+    "release_code",
+    "worst",
 ]

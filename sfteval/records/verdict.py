@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN, EXIT_SHIP
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sfteval.records.evidence import Item
@@ -141,3 +144,27 @@ class Verdict:
     reasons: tuple[str, ...]
     comparison: Comparison
     blocks: bool
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this verdict alone asks for."""
+        return _CODES.get(self.kind, EXIT_SHIP) if self.blocks else EXIT_SHIP
+
+
+_CODES = {
+    VerdictKind.FAIL: EXIT_DO_NOT_SHIP,
+    VerdictKind.INCONCLUSIVE: EXIT_OPEN,
+    VerdictKind.NOT_COMPARABLE: EXIT_BROKE,
+}
+
+
+def worst(codes: Sequence[int]) -> int:
+    """Return the code that wins: 21 over 1, 1 over 20."""
+    return next((code for code in (EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN) if code in codes), EXIT_SHIP)
+
+
+def release_code(judged: Sequence[tuple[str, int]]) -> int:
+    """Return a release's exit code from (verdict, its code) pairs; nothing judged at all is 21."""
+    if all(kind == VerdictKind.NOT_JUDGED for kind, _ in judged):
+        return EXIT_BROKE
+    return worst([code for _, code in judged])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN, EXIT_SHIP
+from sfteval.records import release_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sfteval.records import Comparison, Flip, Role, Run, Verdict
 
 SHOWN_FLIPS = 20
-_CODES = {"FAIL": EXIT_DO_NOT_SHIP, "INCONCLUSIVE": EXIT_OPEN, "NOT_COMPARABLE": EXIT_BROKE}
 _FIGURES = ("n", "reference", "candidate", "difference", "low", "high", "p_value", "detectable", "missing")
 
 
@@ -43,7 +42,7 @@ def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
         "family": [member.node for member in gate.members],
         "verdict": verdict.kind.value,
         "blocks": verdict.blocks,
-        "exit_code": _CODES.get(verdict.kind.value, EXIT_SHIP) if verdict.blocks else EXIT_SHIP,
+        "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
         **comparison_figures(verdict.comparison),
         "runs": {role: run.manifest.run_id for role, run in runs.items()},
@@ -66,9 +65,9 @@ def _worse(flip: Flip, comparison: Comparison) -> bool:
     return (flip.candidate_score < flip.reference_score) == comparison.higher_is_better
 
 
-def worst(codes: Sequence[int]) -> int:
-    """Return the release's code: 21 wins over 1, 1 over 20."""
-    return next((code for code in (EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_OPEN) if code in codes), EXIT_SHIP)
+def rows_code(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the exit code of a release from its rows."""
+    return release_code([(row["verdict"], row["exit_code"]) for row in rows])
 
 
 def properties(row: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sfteval.report.rows import flip_lines, points, score, worst
+from sfteval.report.rows import flip_lines, points, rows_code, score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,9 +42,7 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
         colour: Whether it shows colour.
         verbosity: −1 gives one line, 0 the table, 1 adds intervals' figures and flips.
     """
-    code = worst([row["exit_code"] for row in rows])
-    if rows and all(row["verdict"] == "NOT_JUDGED" for row in rows):
-        code = 21
+    code = rows_code(rows)
     verdict = Text(
         WORDS[code] + _open(rows, code), style="bold " + ("green" if code == 0 else "yellow" if code == 20 else "red")
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sfteval.compare import compare
-from sfteval.gate import exit_code, judge, not_judged
+from sfteval.gate import judge, not_judged
 from sfteval.records import (
     Comparison,
     Gate,
@@ -19,7 +19,12 @@ from sfteval.records import (
     Sample,
     Status,
     VerdictKind,
+    release_code,
 )
+
+
+def exit_code(verdicts) -> int:
+    return release_code([(v.kind, v.exit_code) for v in verdicts])
 
 
 def sample(number: int, score: float | None, **changes) -> Sample:
