@@ -1,0 +1,57 @@
+"""Commands that evaluate and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfteval.cli.app import DEFAULT_RUNS, Json, RunsDir, app, show
+
+
+@app.command("eval")
+def evaluate(
+    candidate: Annotated[str, typer.Option(help="Model reference: hub id, folder, adapter, .gguf file.")],
+    suites: Annotated[list[Path], typer.Option(help="Suite files or folders.")] = [Path("suites")],  # noqa: B006
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Evaluate one model on suites and store the run. Run again with the same arguments to resume."""
+    from sfteval.pipeline.commands import evaluate_model, metric_rows
+    from sfteval.report.progress import progress
+    from sfteval.report.tables import evaluation_table
+
+    with progress() as watch:
+        done = evaluate_model(candidate, suites, runs_dir, watch)
+    manifest = done.run.manifest
+    result = {
+        "run_id": manifest.run_id,
+        "path": str(done.run.path),
+        "model": manifest.model.reference,
+        "resumed": done.resumed,
+        "computed": done.computed,
+        "reused": done.reused,
+        "seconds": manifest.seconds,
+        "counts": dict(manifest.counts),
+        "metrics": metric_rows(done.run),
+    }
+    show(result, evaluation_table, as_json)
+
+
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(help="Run to compare with: id, unique prefix, `latest`, `promoted`.")],
+    runs: Annotated[list[str], typer.Argument(help="One or more runs.")],
+    margin: Annotated[float, typer.Option(min=0, help="Drop that is still acceptable.")] = 0.0,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Compare stored runs, paired sample by sample. Exits 1 if a drop is proven, 21 if nothing can be compared."""
+    from sfteval.pipeline.commands import compare_runs
+    from sfteval.report.rows import rows_code
+    from sfteval.report.tables import comparison_view
+
+    rows = compare_runs(runs_dir, reference, runs, margin)
+    show(rows, comparison_view, as_json)
+    raise typer.Exit(rows_code(rows))
