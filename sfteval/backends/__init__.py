@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sfteval.backends.loading import load_base
     from sfteval.backends.opening import LoadedBackend, open_backend
     from sfteval.backends.pulling import pull, pulled
+    from sfteval.backends.recorded import RecordedAnswer, RecordedBackend
     from sfteval.backends.references import Kind, ModelReference, checkpoint_of, resolve
     from sfteval.backends.script import Script
     from sfteval.backends.scripted import ScriptedBackend
@@ -25,6 +26,8 @@ _HOMES = {
     "Kind": "references",
     "LoadedBackend": "opening",
     "ModelReference": "references",
+    "RecordedAnswer": "recorded",
+    "RecordedBackend": "recorded",
     "Script": "script",
     "ScriptedBackend": "scripted",
     "WeightsPool": "weights",
@@ -42,6 +45,8 @@ __all__ = [
     "Kind",
     "LoadedBackend",
     "ModelReference",
+    "RecordedAnswer",
+    "RecordedBackend",
     "Script",
     "ScriptedBackend",
     "WeightsPool",

@@ -3,7 +3,21 @@
 from sfteval.checks.answer import Answer, Outcome
 from sfteval.checks.binding import bind
 from sfteval.checks.catalog import CHECK_TABLE
+from sfteval.checks.ifbench import judge_ifbench
+from sfteval.checks.ifeval import judge_ifeval
+from sfteval.checks.instruction_rows import summarise
 from sfteval.checks.kinds import CheckFault, CheckKind
 from sfteval.checks.table import Table
 
-__all__ = ["CHECK_TABLE", "Answer", "CheckFault", "CheckKind", "Outcome", "Table", "bind"]
+__all__ = [
+    "CHECK_TABLE",
+    "Answer",
+    "CheckFault",
+    "CheckKind",
+    "Outcome",
+    "Table",
+    "bind",
+    "judge_ifbench",
+    "judge_ifeval",
+    "summarise",
+]

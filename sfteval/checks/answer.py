@@ -38,10 +38,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finite score, or None with the reason in `evidence`."""
+    """A finite score, or None with the reason in `evidence`.
+
+    `unknowable` marks a score that the answer's source cannot give (a file that holds no finish reason): the sample
+    lacks this score, where any other missing score makes it errored.
+    """
 
     score: float | None
     evidence: str = ""
+    unknowable: bool = False
 
 
 def judged(passed: bool, evidence: str) -> Outcome:
@@ -52,3 +57,8 @@ def judged(passed: bool, evidence: str) -> Outcome:
 def unjudged(reason: str) -> Outcome:
     """Return an outcome without a score: the sample counts as errored, not as wrong."""
     return Outcome(None, reason)
+
+
+def unknowable(reason: str) -> Outcome:
+    """Return an outcome without a score because nobody recorded what it needs; the sample keeps its other scores."""
+    return Outcome(None, reason, unknowable=True)

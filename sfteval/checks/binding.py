@@ -8,6 +8,7 @@ marks such a sample errored and never has to catch anything.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sfteval.checks.answer import Answer, Outcome, unjudged
@@ -67,7 +68,7 @@ def guarded(judge: Judge, answer: Answer, outcomes: Mapping[str, Outcome]) -> Ou
         outcome = unjudged(f"the check broke: {type(error).__name__}: {error}")
     if outcome.score is not None and not math.isfinite(outcome.score):
         outcome = unjudged(f"the check gave {outcome.score}")
-    return Outcome(outcome.score, _storable(outcome.evidence))
+    return replace(outcome, evidence=_storable(outcome.evidence))
 
 
 def _order(waits_for: dict[str, tuple[str, ...]]) -> list[str]:

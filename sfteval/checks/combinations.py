@@ -64,7 +64,8 @@ def _combine(words: str, score: Callable[[list[float]], float], params: AllOf | 
         scores = {name: outcomes[name].score for name in members}
         unknown = [name for name, value in scores.items() if value is None]
         if unknown:
-            return unjudged(f"no score of {', '.join(unknown)}")
+            every = all(outcomes[name].unknowable for name in unknown)
+            return Outcome(None, f"no score of {', '.join(unknown)}", unknowable=every)
         values = {name: value for name, value in scores.items() if value is not None}
         passing = [name for name, value in values.items() if value >= 1.0]
         return Outcome(
@@ -89,7 +90,7 @@ def _per_sample(params: PerSample, context: Context) -> Judge:
             kind, bound = context.table.read(check)
             outcome = kind.prepare(bound, context)(answer, {})
             if outcome.score is None:
-                return unjudged(f"{kind.name}: {outcome.evidence}")
+                return Outcome(None, f"{kind.name}: {outcome.evidence}", outcome.unknowable)
             passed += outcome.score >= 1.0
             if outcome.score < 1.0:
                 notes.append(f"{kind.name}: {outcome.evidence}")

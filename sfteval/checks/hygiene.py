@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sfteval.checks.answer import Answer, Outcome, judged, unjudged
+from sfteval.checks.answer import Answer, Outcome, judged, unknowable
 from sfteval.checks.kinds import Flag, Params, kind
 from sfteval.records import FinishReason
 
@@ -29,6 +29,7 @@ WORD = re.compile(r"[぀-ヿ一-鿿가-힯]|\w+")
 LAST_WORDS = 6000
 LONGEST_BLOCK = 60
 SHORTEST_LOOP = 12
+NO_REASON = "no finish reason: nobody recorded how this answer ended"
 
 
 class EndsTurn(Params):
@@ -71,14 +72,14 @@ class NoRepetition(Params):
 def ends_turn(_: EndsTurn, answer: Answer) -> Outcome:
     """Read the finish reason."""
     if answer.finish_reason is None:
-        return unjudged("no finish reason")
+        return unknowable(NO_REASON)
     return judged(answer.finish_reason is FinishReason.END_TURN, f"finish reason {answer.finish_reason.value}")
 
 
 def not_cut(_: NotCut, answer: Answer) -> Outcome:
     """Read the finish reason."""
     if answer.finish_reason is None:
-        return unjudged("no finish reason")
+        return unknowable(NO_REASON)
     return judged(answer.finish_reason is not FinishReason.LENGTH, f"finish reason {answer.finish_reason.value}")
 
 

@@ -32,7 +32,7 @@ def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch
         runs_dir: Folder of the run store.
         watch: Is told how far the work is.
     """
-    planned = plan_files(load_files(suites, _root(suites)))
+    planned = plan_files(load_files(suites, suites_root(suites)))
     weights = WeightsPool()
     try:
         backend = open_backend(reference, weights=weights)
@@ -41,7 +41,7 @@ def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch
         weights.close()
 
 
-def _root(suites: Sequence[Path]) -> Path:
+def suites_root(suites: Sequence[Path]) -> Path:
     """Return the folder that suite paths are shown from and must stay in: the working directory if it holds them."""
     places = [path.resolve() for path in suites]
     here = Path.cwd()

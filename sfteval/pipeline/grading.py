@@ -57,7 +57,8 @@ class CheckGrader:
         outcomes = self._judge(answer)
         scores = {name: outcome.score for name, outcome in outcomes.items()}
         evidence = {name: outcome.evidence for name, outcome in outcomes.items() if outcome.evidence}
-        unjudged = [f"{name}: {outcome.evidence}" for name, outcome in outcomes.items() if outcome.score is None]
+        broken = {name: each for name, each in outcomes.items() if each.score is None and not each.unknowable}
+        unjudged = [f"{name}: {outcome.evidence}" for name, outcome in broken.items()]
         error = "; ".join(unjudged) or None
         return Graded(scores, evidence, prompt, answer.text, error, response.finish_reason)
 

@@ -65,7 +65,7 @@ class Release:
             raise InputError(no_candidate())
         planned = plan_files(self._files, self._selected)
         self.warnings = planned.plan.warnings
-        if self._asked("previous") and self._settings.previous != NO_PREVIOUS:
+        if self._asked("previous"):
             self._find_previous()
         with Models(self._settings.candidate, self._settings.base, self._store) as models:
             models.find("candidate")
@@ -74,7 +74,12 @@ class Release:
             self.runs["candidate"] = self._obtain("candidate", models, planned)
 
     def _asked(self, role: Role) -> bool:
-        return any(gate.against == role for gate in self._selected)
+        return role not in self._declared_absent and any(gate.against == role for gate in self._selected)
+
+    @property
+    def _declared_absent(self) -> frozenset[str]:
+        """Baselines of which a person said that there is none."""
+        return self._settings.absent | ({"previous"} if self._settings.previous == NO_PREVIOUS else set())
 
     def _find_previous(self) -> None:
         try:
@@ -100,18 +105,22 @@ class Release:
         return self.evaluated[role].run
 
     def _judge(self) -> dict[str, Verdict]:
-        declared_absent = self._settings.previous == NO_PREVIOUS
-        judged = [g for g in self._selected if not (declared_absent and g.against == "previous")]
+        judged = [g for g in self._selected if g.against not in self._declared_absent]
         comparisons = [self._compare(gate) for gate in judged]
         verdicts = {v.gate.node: v for v in judge(comparisons, gates_in_plan=self.gates_in_plan)}
-        absent = "there is no previous release (--previous none)"
-        rest = {g.node: not_judged(g, absent) for g in self._selected if g.node not in verdicts}
+        rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
         return verdicts | rest
 
     def _compare(self, gate: Gate) -> Comparison:
         reference = self.runs.get(gate.against) if gate.against else None
         missing = self.missing.get(gate.against) if gate.against else None
         return compare(gate, self.runs.get("candidate"), reference, gates_in_plan=self.gates_in_plan, missing=missing)
+
+
+_ABSENT = {
+    "previous": "there is no previous release (--previous none)",
+    "base": "no base was given to compare with",
+}
 
 
 def new_run_ids(settings: Settings) -> dict[str, str]:

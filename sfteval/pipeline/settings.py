@@ -30,6 +30,7 @@ class Settings:
         previous: Run id, "promoted", "latest" or "none".
         runs_dir: Folder of the run store.
         run_ids: Runs to write, by role, when several processes share them (pytest-xdist).
+        absent: Baselines that are declared not to be there; gates against them are not judged.
     """
 
     candidate: str | None = None
@@ -37,6 +38,7 @@ class Settings:
     previous: str = DEFAULT_PREVIOUS
     runs_dir: Path = Path("runs")
     run_ids: Mapping[str, str] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
 
 
 def no_candidate() -> Fault:

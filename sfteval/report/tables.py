@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def _plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[str] = ()) -> Table:
+def plain_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[str] = ()
+) -> Table:
+    """Return a table of text cells; `numeric` columns are aligned right."""
     table = Table(title=title, title_justify="left", pad_edge=False)
     for name in columns:
         table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
@@ -28,14 +31,14 @@ def _plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], nu
 
 def training_table(trained: Mapping[str, Any]) -> RenderableType:
     """Show what a training made."""
-    return _plain("trained", ("field", "value"), list(trained.items()))
+    return plain_table("trained", ("field", "value"), list(trained.items()))
 
 
 def evaluation_table(result: Mapping[str, Any]) -> RenderableType:
     """Show one model's metrics and what was computed for them."""
     rows = [(m["suite"], m["task"], m["check"], m["n"], score(m["mean"]), m["errored"]) for m in result["metrics"]]
     columns = ("suite", "task", "check", "n", "mean", "errored")
-    table = _plain(f"{result['model']}", columns, rows, ("n", "mean", "errored"))
+    table = plain_table(f"{result['model']}", columns, rows, ("n", "mean", "errored"))
     done = f"{result['computed']} requests computed, {result['reused']} reused, {result['seconds']:.1f} s"
     return Group(table, Text(f"{done}\nrun {result['run_id']} in {result['path']}"))
 
@@ -58,7 +61,7 @@ def runs_table(runs: Mapping[str, Any]) -> RenderableType:
         (("* " if r["promoted"] else "  ") + r["run_id"], r["model"], r["samples"], r["errored"], r["finished"])
         for r in runs["runs"]
     ]
-    table = _plain(
+    table = plain_table(
         "runs (* promoted)", ("run", "model", "samples", "errored", "finished"), rows, ("samples", "errored")
     )
     return Group(table, *(Text(problem, style="yellow") for problem in runs["problems"]))
@@ -70,28 +73,28 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
     top = [(key, manifest[key]) for key in ("run_id", "started", "finished", "seconds", "counts", "versions")]
     rows = [(m["suite"], m["task"], m["check"], m["n"], score(m["mean"]), m["errored"]) for m in run["metrics"]]
     columns = ("suite", "task", "check", "n", "mean", "errored")
-    model = _plain("run", ("field", "value"), [*top, *manifest["model"].items()])
-    return Group(model, _plain("metrics", columns, rows, ("n", "mean", "errored")))
+    model = plain_table("run", ("field", "value"), [*top, *manifest["model"].items()])
+    return Group(model, plain_table("metrics", columns, rows, ("n", "mean", "errored")))
 
 
 def doctor_table(findings: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Show what is there and what is missing."""
     style = {"ok": "green", "missing": "yellow", "problem": "bold red", "info": ""}
     rows = [(Text(f["state"], style=style[f["state"]]), f["what"], f["detail"]) for f in findings]
-    return _plain("sfteval doctor", ("state", "what", "detail"), rows)
+    return plain_table("sfteval doctor", ("state", "what", "detail"), rows)
 
 
 def checks_view(checks: Sequence[Mapping[str, Any]]) -> RenderableType:
     """List checks; a single one with its fields and examples."""
     if len(checks) != 1:
-        return _plain("checks", ("check", "what it asks"), [(c["name"], c["summary"]) for c in checks])
+        return plain_table("checks", ("check", "what it asks"), [(c["name"], c["summary"]) for c in checks])
     check = checks[0]
     fields = [(f["name"], f["type"], f["default"], f["description"]) for f in check["fields"]]
     examples = [(kind, check["examples"][kind]) for kind in check["examples"]]
     return Group(
         Text(f"{check['name']}: {check['summary']}", style="bold"),
-        _plain("fields", ("field", "type", "default", "meaning"), fields),
-        _plain("examples", ("outcome", "example"), examples),
+        plain_table("fields", ("field", "type", "default", "meaning"), fields),
+        plain_table("examples", ("outcome", "example"), examples),
     )
 
 
@@ -110,4 +113,4 @@ def roles_table(reckless: Sequence[Mapping[str, Any]], careful: Sequence[Mapping
     cells_of = [
         (*place, *(score(cells.get(r)) for r in ("base", "previous", "candidate"))) for place, cells in rows.items()
     ]
-    return _plain("base / previous / candidate", columns, cells_of, columns[3:])
+    return plain_table("base / previous / candidate", columns, cells_of, columns[3:])

@@ -6,7 +6,6 @@ row: line and column in the suite file, or the line of the JSONL file.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +13,13 @@ from sfteval.errors import Fault
 from sfteval.records import SampleRow
 from sfteval.spec.paths import shown_path
 from sfteval.spec.validation import validate
-from sfteval.yamlfile import Located, Mark, dotted, encodable
+from sfteval.yamlfile import Located, dotted, read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sfteval.spec.paths import Fence
     from sfteval.yamlfile import FieldPath
-
-MAX_FILE_BYTES = 256 * 1024 * 1024
-MAX_ROW_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,65 +65,6 @@ def _sources(suite: Located, samples: Any, fence: Fence, faults: list[Fault]) ->
         faults.append(
             suite.fault(("samples",), f"{found} in samples", "a list of samples or the name of a .jsonl file")
         )
-
-
-def read_jsonl(path: Path, where: str, faults: list[Fault]) -> Iterator[Located]:
-    """Yield each JSON object of a JSONL file with its line; blank lines are passed over."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            faults.append(Fault(where, "a file that is too large", f"at most {MAX_FILE_BYTES} bytes"))
-            return
-        content = path.read_bytes()
-    except OSError as error:
-        faults.append(Fault(where, f"a file that cannot be read ({error.strerror})", "a readable file"))
-        return
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            problem, data = _parse_row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-            if problem is None:
-                yield Located(where, data, {(): Mark(number, 0)})
-            else:
-                faults.append(Fault(where, *problem, line=number))
-
-
-class _RowError(ValueError):
-    """Something in a row that JSON's grammar allows or Python's parser lets through, and we do not."""
-
-
-def _parse_row(line: bytes) -> tuple[tuple[str, str] | None, Any]:
-    if len(line) > MAX_ROW_BYTES:
-        return ("a row that is too large", f"at most {MAX_ROW_BYTES} bytes"), None
-    try:
-        text = line.decode()
-        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-        if not encodable(json.dumps(data, ensure_ascii=False)):
-            return ("half of a surrogate pair", "text that UTF-8 can hold"), None
-    except UnicodeDecodeError:
-        return ("bytes that are not UTF-8", "a JSON object in UTF-8"), None
-    except _RowError as error:
-        return (str(error), "a JSON object"), None
-    except json.JSONDecodeError as error:
-        return (f"a broken row ({error.msg.removesuffix(' at')} at column {error.colno})", "a JSON object"), None
-    except (RecursionError, ValueError):
-        return ("a row nested too deep or with a number too long", "a JSON object"), None
-    if not isinstance(data, dict):
-        return (f"a {type(data).__name__}", "a JSON object"), None
-    return None, data
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"the key {twice!r} twice"
-        raise _RowError(msg)
-    return result
-
-
-def _no_constant(name: str) -> Any:
-    msg = f"{name}, which is not JSON"
-    raise _RowError(msg)
 
 
 def _check_rows(placed: list[PlacedRow], system: Any, faults: list[Fault]) -> None:

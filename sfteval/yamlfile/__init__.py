@@ -5,6 +5,7 @@ record; or faults that name file, line, column, what was found, what was expecte
 there (suites, training configs) is the stages' business: they hand in their models and their own words.
 """
 
+from sfteval.yamlfile.jsonl import read_jsonl
 from sfteval.yamlfile.located import FieldPath, Located, Mark, dotted, shown
 from sfteval.yamlfile.source import encodable, parse_yaml, read_yaml
 from sfteval.yamlfile.suggestions import did_you_mean, one_of
@@ -19,6 +20,7 @@ __all__ = [
     "encodable",
     "one_of",
     "parse_yaml",
+    "read_jsonl",
     "read_yaml",
     "shown",
     "validate",

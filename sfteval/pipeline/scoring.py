@@ -1,0 +1,201 @@
+"""Answers that somebody else generated, judged as a model's own: `sfteval score`.
+
+Comes in: suites and a JSONL file of `{id | prompt, response, finish_reason?}` rows. Goes out: a stored run, the
+verdicts of all gates, and what was not answered. A sample without an answer is errored, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from sfteval.backends import RecordedAnswer, RecordedBackend
+from sfteval.errors import Fault, InputError
+from sfteval.keys import file_key, model_fingerprint
+from sfteval.pipeline.commands import metric_rows, suites_root
+from sfteval.pipeline.evaluate import Evaluation, silent
+from sfteval.pipeline.planning import load_files, plan_files
+from sfteval.pipeline.release import Release
+from sfteval.pipeline.settings import NO_PREVIOUS, Settings
+from sfteval.records import ChatAsk, FinishReason, Strict
+from sfteval.report.rows import rows_code, verdict_row
+from sfteval.requests import requests_for
+from sfteval.store import RunStore
+from sfteval.yamlfile import read_jsonl, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sfteval.pipeline.evaluate import Watch
+    from sfteval.pipeline.planning import Planned
+    from sfteval.records import Item, Run, SuiteFile
+
+SHOWN = 5
+
+
+class ResponseRow(Strict):
+    """One answer: which sample it answers, by id or by its last message, and what was said. Other fields are free."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Annotated[str | int, Field(union_mode="left_to_right")] | None = None
+    suite: str | None = None
+    prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
+    response: str | None
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The answers that found their samples, and the rows and samples that are left."""
+
+    answers: dict[str, RecordedAnswer] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+    unmatched: list[int] = field(default_factory=list)
+
+
+def score_answers(
+    suites: Sequence[Path],
+    responses: Path,
+    runs_dir: Path,
+    *,
+    base: str | None = None,
+    previous: str = NO_PREVIOUS,
+    watch: Watch = silent,
+) -> dict[str, Any]:
+    """Judge a file of answers by suites: store a run, judge every gate.
+
+    Args:
+        suites: Suite files or folders with samples of their own (no lm-eval blocks).
+        responses: JSONL rows, plain or `.gz`.
+        runs_dir: Folder of the run store.
+        base: A file of the base's answers, or a run id. None: gates against base are not judged.
+        previous: A run id, "promoted", "latest"; "none": gates against previous are not judged.
+        watch: Is told how far the work is.
+
+    Returns:
+        `{"run_id", "path", "metrics", "gates", "unanswered", "unmatched", "exit_code"}`.
+
+    Raises:
+        InputError: a row that cannot be read, answers two samples, or no row that answers any sample.
+    """
+    files = load_files(suites, suites_root(suites))
+    planned = plan_files(files)
+    run, matched = _recorded_run(planned, responses, runs_dir, "candidate", watch)
+    if base is not None and Path(base).is_file():
+        base = _recorded_run(planned, Path(base), runs_dir, "base", watch)[0].manifest.run_id
+    rows = _verdict_rows(files, run, runs_dir, base, previous)
+    return {
+        "run_id": run.manifest.run_id,
+        "path": str(run.path),
+        "metrics": metric_rows(run),
+        "gates": rows,
+        "unanswered": matched.unanswered,
+        "unmatched": matched.unmatched,
+        "exit_code": rows_code(rows),
+    }
+
+
+def _recorded_run(planned: Planned, responses: Path, runs_dir: Path, label: str, watch: Watch) -> tuple[Run, Matched]:
+    rows = read_responses(responses)
+    backend = RecordedBackend(f"answers:{responses.name}", file_key(responses))
+    matched = match(planned, rows, backend, str(responses))
+    backend.answers = matched.answers
+    return Evaluation(planned, backend, RunStore(runs_dir), watch).run(label=label).run, matched
+
+
+def _verdict_rows(
+    files: Sequence[SuiteFile], run: Run, runs_dir: Path, base: str | None, previous: str
+) -> list[dict[str, Any]]:
+    gates = [gate for file in files for gate in file.gates]
+    absent = frozenset({"base"}) if base is None else frozenset()
+    settings = Settings(run.manifest.run_id, base, previous, runs_dir, absent=absent)
+    release = Release(files, gates, settings)
+    verdicts = release.verdicts()
+    return [verdict_row(verdicts[gate.node], release.runs) for gate in gates]
+
+
+def read_responses(path: Path) -> list[ResponseRow]:
+    """Return the rows of a file of answers. Raises InputError with every fault."""
+    faults: list[Fault] = []
+    located = list(read_jsonl(path, str(path), faults, mend=True))
+    rows = [validate(ResponseRow, each, (), faults) for each in located]
+    for each, row in zip(located, rows, strict=True):
+        if row is not None and row.id is None and row.prompt is None:
+            faults.append(each.fault((), "neither id nor prompt", "a sample's id or its last message"))
+    if not rows and not faults:
+        faults.append(Fault(str(path), "no rows", '{"id": …, "response": …} rows, one a line'))
+    if faults:
+        raise InputError(faults)
+    return [row for row in rows if row is not None]
+
+
+def match(planned: Planned, rows: Sequence[ResponseRow], backend: RecordedBackend, where: str) -> Matched:
+    """Give every row to its sample; several rows of one sample are its repeats, in the file's order.
+
+    Raises:
+        InputError: no row answers any sample, a row names several samples, a sample has more answers than repeats.
+    """
+    fingerprint = model_fingerprint(backend.identity)
+    waiting: dict[tuple[str, str], list[Item]] = {}
+    for item in planned.plan.items:
+        waiting.setdefault((item.suite, item.sample_id), []).append(item)
+    names = _names(waiting)
+    found, faults = Matched(), []
+    for number, row in enumerate(rows, start=1):
+        places = [p for p in names.get(_name(row), ()) if row.suite in (None, p[0])]
+        if not places:
+            found.unmatched.append(number)
+            continue
+        problem = _take(places, row, waiting, found.answers, backend, fingerprint)
+        if problem:
+            faults.append(Fault(f"{where} row {number}", *problem))
+    found.unanswered.extend(f"{suite}/{sample}" for (suite, sample), items in waiting.items() for _ in items)
+    if not found.answers and not faults:
+        expected = "the id or the last user message of a sample of these suites"
+        faults.append(Fault(where, f"{len(rows)} rows and none that answers a sample", expected))
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def _names(waiting: dict[tuple[str, str], list[Item]]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Return the samples by what a row may call them."""
+    names: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for place, items in waiting.items():
+        names.setdefault(("id", place[1]), []).append(place)
+        ask = items[0].asks[0]
+        if isinstance(ask, ChatAsk):
+            names.setdefault(("prompt", ask.messages[-1].content.strip()), []).append(place)
+    return names
+
+
+def _name(row: ResponseRow) -> tuple[str, str]:
+    return ("id", str(row.id)) if row.id is not None else ("prompt", (row.prompt or "").strip())
+
+
+def _take(
+    places: list[tuple[str, str]],
+    row: ResponseRow,
+    waiting: dict[tuple[str, str], list[Item]],
+    answers: dict[str, RecordedAnswer],
+    backend: RecordedBackend,
+    fingerprint: str,
+) -> tuple[str, str, str] | None:
+    """Record a row's answer for its sample; return (found, expected, do) when that cannot be."""
+    conversations = {waiting[place][0].asks[0] for place in places if waiting[place]}
+    if len(conversations) > 1:
+        shown = ", ".join("/".join(place) for place in places[:SHOWN])
+        return f"a name that {len(places)} samples share ({shown})", "one sample", "Add `suite` or use `id`."
+    if not conversations:
+        return f"one answer more than {'/'.join(places[0])} has repeats", "one row per repeat", ""
+    for place in places:
+        item = waiting[place].pop(0)
+        for asked in requests_for(item, backend.text, fingerprint):
+            for request in asked.requests:
+                if row.response is not None:
+                    answers[request.key] = RecordedAnswer(row.response, row.finish_reason)
+    return None
