@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_SHIP, DiskError, InputError, SftevalError, StoreError
-from sfteval.pipeline.settings import no_candidate, resolve_settings
+from sfteval.model_fixtures import SAMPLES_MARK, base, candidate, previous, session_settings
+from sfteval.pipeline.settings import no_candidate
 from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sfteval.pipeline.settings import Settings
     from sfteval.records import Gate, SuiteFile
 
+FIXTURES = (base, candidate, previous)
+"""pytest finds them in this module's namespace."""
 USAGE_ERROR = int(pytest.ExitCode.USAGE_ERROR)
 _OPTIONS = (
     ("--candidate", "MODEL", "model that wants to ship: hub id, checkpoint or adapter folder, .gguf file, run id"),
@@ -59,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = Session(config)
     config.stash[_SESSION] = session
     config.pluginmanager.register(session, "sfteval-session")
+    config.addinivalue_line("markers", f"{SAMPLES_MARK}(generation): set by sfteval.samples: one test per sample")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteCollector | None:
@@ -132,9 +136,7 @@ class Session:
     @property
     def settings(self) -> Settings:
         """Options, `[tool.sfteval]`, defaults."""
-        options = {key: self.config.getoption(key) for key in ("candidate", "base", "previous", "runs_dir")}
-        shared = getattr(self.config, "workerinput", {}).get("sfteval_run_ids")
-        return resolve_settings(options, self.config.rootpath, shared)
+        return session_settings(self.config)
 
     @property
     def is_worker(self) -> bool:

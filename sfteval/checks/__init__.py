@@ -7,6 +7,7 @@ from sfteval.checks.ifbench import judge_ifbench
 from sfteval.checks.ifeval import judge_ifeval
 from sfteval.checks.instruction_rows import summarise
 from sfteval.checks.kinds import CheckFault, CheckKind
+from sfteval.checks.own import load_entry_points
 from sfteval.checks.table import Table
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "bind",
     "judge_ifbench",
     "judge_ifeval",
+    "load_entry_points",
     "summarise",
 ]

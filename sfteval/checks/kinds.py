@@ -80,18 +80,20 @@ class CheckKind:
         prepare: Makes the judge once per suite: compiles patterns, reads schemas. Raises ValueError with the reason
             when a file or schema cannot be used.
         example: The mapping under which `passing` scores 1 and `failing` 0.
-        passing: Answer that passes.
+        passing: Answer that passes; only users' own checks may leave it out.
         failing: Answer that fails.
         metric: Range, direction and version of the scores. A new version rescores stored answers.
+        source: File and line of a user's own check, "" for those that ship.
     """
 
     name: str
     params: type[Params]
     prepare: Callable[[Any, Context], Judge]
     example: Mapping[str, Any]
-    passing: Answer
-    failing: Answer
+    passing: Answer | None
+    failing: Answer | None
     metric: MetricInfo = field(default_factory=MetricInfo)
+    source: str = ""
 
     @property
     def summary(self) -> str:

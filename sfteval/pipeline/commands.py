@@ -11,6 +11,7 @@ from sfteval.backends import WeightsPool, open_backend
 from sfteval.compare import compare
 from sfteval.gate import judge
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
+from sfteval.pipeline.own_checks import load_conftests
 from sfteval.pipeline.planning import load_files, plan_files
 from sfteval.records import Gate, Status
 from sfteval.report.rows import verdict_row
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sfteval.pipeline.evaluate import Watch
-    from sfteval.records import Run
+    from sfteval.records import Run, SuiteFile
 
 
 def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch: Watch = silent) -> Evaluated:
@@ -32,13 +33,24 @@ def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch
         runs_dir: Folder of the run store.
         watch: Is told how far the work is.
     """
-    planned = plan_files(load_files(suites, suites_root(suites)))
+    planned = plan_files(load_given(suites))
     weights = WeightsPool()
     try:
         backend = open_backend(reference, weights=weights)
         return Evaluation(planned, backend, RunStore(runs_dir), watch).run(label="candidate")
     finally:
         weights.close()
+
+
+def load_given(suites: Sequence[Path]) -> tuple[SuiteFile, ...]:
+    """Load the suites that a command was given, with the checks that conftest.py files beside them define.
+
+    Raises:
+        InputError: with the faults of all files.
+    """
+    root = suites_root(suites)
+    load_conftests(suites, root)
+    return load_files(suites, root)
 
 
 def suites_root(suites: Sequence[Path]) -> Path:

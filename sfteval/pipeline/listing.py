@@ -35,11 +35,13 @@ def _described(kind: CheckKind) -> dict[str, Any]:
         }
         for field, info in kind.params.model_fields.items()
     ]
-    examples = {"written": json.dumps(dict(kind.example)), "passes": kind.passing.text, "fails": kind.failing.text}
+    shown = {"passes": kind.passing, "fails": kind.failing}
+    examples = {name: answer.text for name, answer in shown.items() if answer is not None}
     return {
         "name": kind.name,
         "summary": kind.summary,
         "version": kind.metric.version,
         "fields": fields,
-        "examples": examples,
+        "examples": {"written": json.dumps(dict(kind.example)), **examples},
+        "source": kind.source or "sfteval",
     }

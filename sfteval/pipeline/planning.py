@@ -13,6 +13,7 @@ from sfteval.checks import CHECK_TABLE
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key
 from sfteval.pipeline.grading import CheckGrader, LmEvalGrader
+from sfteval.pipeline.own_checks import load_installed
 from sfteval.pipeline.suite_paths import FAMILIES_NAME, SUITE_SUFFIX, is_suite_path
 from sfteval.plan import chat_items, make_plan
 from sfteval.records import Families, Suite
@@ -67,6 +68,7 @@ def load_file(path: Path, root: Path) -> SuiteFile:
     Raises:
         InputError: with every fault of the file.
     """
+    load_installed()
     if path.name != FAMILIES_NAME:
         return load_suite(path, root=root, checks=CHECK_TABLE)
     suites = [load_suite(p, root=root, checks=CHECK_TABLE) for p in sorted(path.parent.rglob(f"*{SUITE_SUFFIX}"))]

@@ -15,9 +15,9 @@ from pydantic import ConfigDict, Field, StringConstraints
 from sfteval.backends import RecordedAnswer, RecordedBackend
 from sfteval.errors import Fault, InputError
 from sfteval.keys import file_key, model_fingerprint
-from sfteval.pipeline.commands import metric_rows, suites_root
+from sfteval.pipeline.commands import load_given, metric_rows
 from sfteval.pipeline.evaluate import Evaluation, silent
-from sfteval.pipeline.planning import load_files, plan_files
+from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.release import Release
 from sfteval.pipeline.settings import NO_PREVIOUS, Settings
 from sfteval.records import ChatAsk, FinishReason, Strict
@@ -82,7 +82,7 @@ def score_answers(
     Raises:
         InputError: a row that cannot be read, answers two samples, or no row that answers any sample.
     """
-    files = load_files(suites, suites_root(suites))
+    files = load_given(suites)
     planned = plan_files(files)
     run, matched = _recorded_run(planned, responses, runs_dir, "candidate", watch)
     if base is not None and Path(base).is_file():

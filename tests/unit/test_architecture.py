@@ -35,6 +35,8 @@ RANKS = {
     "train": 2,
     "pipeline": 3,
     "plugin": 4,
+    "model_fixtures": 4,
+    "expectations": 4,
     "cli": 4,
     "demo": 4,
     "scaffold": 4,
@@ -46,7 +48,7 @@ FENCES = {
     "trl": {"train"},
     "peft": {"train", "backends"},
     "lm_eval": {"tasks"},
-    "pytest": {"plugin"},
+    "pytest": {"plugin", "model_fixtures"},
     "scipy": {"stats"},
 }
 
