@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import math
 import statistics
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +71,39 @@ def peak_memory() -> Iterator[dict[str, float | None]]:
     if status.exists():
         peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), "")
         found["mb"] = int(peak.split()[1]) / 1024 if peak else None
+
+
+class Shapes:
+    """The shapes of a model's forward passes, and the FLOPs that they stand for: counted without computing anything."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._seen: Counter[tuple[tuple[int, ...], Any]] = Counter()
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Record the shape of every forward pass inside (no cache: scoring only)."""
+
+        def note(_: Any, args: Any, given: dict[str, Any]) -> None:
+            ids = given.get("input_ids", args[0] if args else None)
+            self._seen[(tuple(ids.shape), given.get("logits_to_keep", 0))] += 1
+
+        handle = self._model.register_forward_pre_hook(note, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def flops(self) -> float:
+        """Return the FLOPs of all recorded passes, each distinct shape counted once on a model without data."""
+        hollow = copy.deepcopy(self._model).to("meta")
+        total = 0.0
+        for (shape, keep), times in self._seen.items():
+            with counting() as counter, torch.no_grad():
+                hollow(torch.zeros(shape, dtype=torch.long, device="meta"), logits_to_keep=keep)
+            total += times * counter.get_total_flops()
+        self._seen.clear()
+        return total
 
 
 class Peer:
@@ -155,14 +190,17 @@ def measure(work: Work, peer: Peer, ours: Ours, options: argparse.Namespace, mod
     size = peer.best_batch_size(work, options.sizes, options.trial)
     # The probe at first use belongs to no workload.
     ours.run(work.first(1))
-    with counting() as theirs_flops:
-        theirs = peer.run(work, size)
     with counting() as ours_flops, peak_memory() as peak:
         got, stats = ours.run(work)
-    worst, mismatches = agreement(work, got, theirs)
-    pairs: list[tuple[float, float]] = []
-    while len(pairs) < (3 if pairs and sum(pairs[0]) > LONG_PAIR_SECONDS else options.pairs):
+    shapes, pairs = Shapes(model), list[tuple[float, float]]()
+    with shapes.recorded():
+        start = time.perf_counter()
+        theirs = peer.run(work, size)
+        pairs.append((time.perf_counter() - start, seconds_of(lambda: ours.run(work))))
+    while len(pairs) < (min(3, options.pairs) if sum(pairs[0]) > LONG_PAIR_SECONDS else options.pairs):
         pairs.append((seconds_of(lambda: peer.run(work, size)), seconds_of(lambda: ours.run(work))))
+    worst, mismatches = agreement(work, got, theirs)
+    theirs_flops = math.nan if work.generates else shapes.flops()
     # lm-eval runs base and candidate; the engine has the base's answers in the store.
     times = 2 if work.adapter else 1
     seconds = statistics.median(mine for _, mine in pairs)
@@ -170,9 +208,11 @@ def measure(work: Work, peer: Peer, ours: Ours, options: argparse.Namespace, mod
         "work": work.name,
         "documents": len(work.documents),
         "batch_size": size,
+        "pairs": len(pairs),
+        "seconds_lm_eval": round(statistics.median(other for other, _ in pairs), 3),
         "seconds": round(seconds, 3),
         "ratio_wall": round(statistics.median(times * other / mine for other, mine in pairs), 2),
-        "ratio_flops": round(ours_flops.get_total_flops() / (times * theirs_flops.get_total_flops()), 4),
+        "ratio_flops": None if work.generates else round(ours_flops.get_total_flops() / (times * theirs_flops), 4),
         "tokens_forwarded": stats.tokens_forwarded,
         "tokens_distinct": stats.tokens_distinct,
         "gemm_share": round(share(work, stats, seconds, ours_flops.get_total_flops(), model), 3),

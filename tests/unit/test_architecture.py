@@ -37,17 +37,18 @@ RANKS = {
     "plugin": 4,
     "model_fixtures": 4,
     "expectations": 4,
+    "lmeval": 4,
     "cli": 4,
     "demo": 4,
     "scaffold": 4,
     "__main__": 4,
 }
 FENCES = {
-    "torch": {"engine", "backends", "train"},
+    "torch": {"engine", "backends", "train", "lmeval"},
     "transformers": {"engine", "backends", "train"},
     "trl": {"train"},
     "peft": {"train", "backends"},
-    "lm_eval": {"tasks"},
+    "lm_eval": {"tasks", "lmeval"},
     "pytest": {"plugin", "model_fixtures"},
     "scipy": {"stats"},
 }
