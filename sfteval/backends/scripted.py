@@ -100,6 +100,7 @@ class ScriptedBackend:
         text, reason = _cut(reply, request)
         if rule is not None and rule.finish_reason is not None:
             reason = rule.finish_reason
+        text, reason = _ended_early(text, reason, request)
         tokens = len(text.split()) + (reason is FinishReason.END_TURN)
         return Response(
             request.key, text=text, finish_reason=reason, prompt_tokens=len(request.prompt), output_tokens=tokens
@@ -133,6 +134,16 @@ class ScriptedBackend:
 def _fraction(*parts: object) -> float:
     """Return a number in [0, 1) that depends on `parts` alone."""
     return int(content_key(*parts)[:8], 16) / 2**32
+
+
+def _ended_early(text: str, reason: FinishReason, request: Generate) -> tuple[str, FinishReason]:
+    """End a reply at the first word after which its verdict is settled."""
+    if request.lost is None:
+        return text, reason
+    for word in re.finditer(r"\S+\s*", text):
+        if word.end() < len(text) and request.lost(text[: word.end()]):
+            return text[: word.end()], FinishReason.EARLY_EXIT
+    return text, reason
 
 
 def _cut(reply: str, request: Generate) -> tuple[str, FinishReason]:

@@ -8,6 +8,7 @@ from sfteval.checks.ifeval import judge_ifeval
 from sfteval.checks.instruction_rows import summarise
 from sfteval.checks.kinds import CheckFault, CheckKind
 from sfteval.checks.own import load_entry_points
+from sfteval.checks.settled import early_exit
 from sfteval.checks.table import Table
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Outcome",
     "Table",
     "bind",
+    "early_exit",
     "judge_ifbench",
     "judge_ifeval",
     "load_entry_points",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sfteval.engine.trunks import Trunk
 
 
+LOOK_TOKENS = 4
+
+
 @dataclass(slots=True)
 class Row:
     """A generation in progress.
@@ -75,9 +78,20 @@ class Row:
         text = self.stop.cut(self.output)
         if text is not None:
             return self._response(text, FinishReason.STOP)
+        text = self._lost()
+        if text is not None:
+            return self._response(text, FinishReason.EARLY_EXIT)
         if len(self.output) >= self.job.request.generation.max_tokens:
             return self._response(self.decode(self.output), FinishReason.LENGTH)
         return None
+
+    def _lost(self) -> str | None:
+        """Return the text so far if its verdict is settled; asked every few tokens, half a character left out."""
+        lost = self.job.request.lost
+        if lost is None or len(self.output) % LOOK_TOKENS or len(self.output) < self.job.request.generation.min_tokens:
+            return None
+        text = self.decode(self.output).rstrip("\ufffd")
+        return text if lost(text) else None
 
     def _response(self, text: str, reason: FinishReason) -> Response:
         return Response(

@@ -89,13 +89,16 @@ class Evaluation:
 
     def _samples(self, writer: RunWriter, suite: str, label: str) -> list[Sample]:
         items = self._planned.items(suite)
-        asked = [requests_for(item, self._backend.text, self._fingerprint) for item in items]
+        grader = self._planned.graders[suite]
+        asked = [
+            tuple(grader.watched(one) for one in requests_for(item, self._backend.text, self._fingerprint))
+            for item in items
+        ]
         wanted = {request.key: request for many in asked for one in many for request in one.requests}
         pending = [request for key, request in wanted.items() if key not in self._answers]
         self._reused += len(wanted) - len(pending)
         self._computed += len(pending)
         self._respond(writer, pending, f"{label} {suite}".strip())
-        grader = self._planned.graders[suite]
         return [sample_of(item, one, self._answers, grader) for item, one in zip(items, asked, strict=True)]
 
     def _respond(self, writer: RunWriter, pending: Sequence[Request], label: str) -> None:

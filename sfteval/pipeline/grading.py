@@ -6,12 +6,14 @@ An infrastructure failure, a NaN score or a check that breaks makes the sample E
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sfteval.checks import Answer, bind
+from sfteval.checks import early_exit as settle
 from sfteval.errors import TaskError
-from sfteval.records import BackendFailure, ChatAsk, FinishReason, Response, RollingAsk, Sample, Status
+from sfteval.keys import content_key
+from sfteval.records import BackendFailure, ChatAsk, FinishReason, Generate, Response, RollingAsk, Sample, Status
 from sfteval.requests import Asked, prompt_key
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sfteval.pipeline.planning import Grader
-    from sfteval.records import Item
+    from sfteval.records import Item, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,26 @@ class Graded:
 class CheckGrader:
     """Grades chat answers with a suite's checks."""
 
-    def __init__(self, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-        """Bind the checks; schema files resolve from `folder`."""
+    def __init__(self, checks: Mapping[str, Mapping[str, Any]], folder: Path, *, early_exit: bool = False) -> None:
+        """Bind the checks; schema files resolve from `folder`.
+
+        `only_whole` then names the checks that keep answers from ending early.
+        """
         self._judge = bind(checks, folder)
+        lost, self.only_whole = settle(checks) if early_exit else (None, ())
+        self._lost = lost
+        self._key = content_key("early_exit", checks)
+
+    def watched(self, asked: Asked) -> Asked:
+        """Let the generations of an ask end when every check is lost, under keys of their own."""
+        if self._lost is None:
+            return asked
+        return Asked(asked.ask, tuple(self._watched(request) for request in asked.requests))
+
+    def _watched(self, request: Request) -> Request:
+        if not isinstance(request, Generate):
+            return request
+        return replace(request, key=content_key(request.key, self._key), lost=self._lost)
 
     def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
         """Run every check on the one answer of `item`."""
@@ -65,6 +84,10 @@ class CheckGrader:
 
 class LmEvalGrader:
     """Grades with lm-eval's own metrics; `tasks` adds up the windows of rolling texts."""
+
+    def watched(self, asked: Asked) -> Asked:
+        """Return the ask as it is: lm-eval's answers never end early."""
+        return asked
 
     def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
         """Let the task grade its document."""

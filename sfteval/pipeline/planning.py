@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
     from sfteval.pipeline.grading import Graded
     from sfteval.records import Gate, Item, MetricInfo, Plan, Response, SuiteFile
+    from sfteval.requests import Asked
 
 
 class Grader(Protocol):
     """Turns the responses to one item into scores and what people are shown."""
+
+    def watched(self, asked: Asked) -> Asked:
+        """Return an ask whose generations end when every check is lost, if the suite wants that."""
+        ...
 
     def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
         """Grade `item`; `responses` holds the answers to each of its asks."""
@@ -135,7 +140,11 @@ def _resolve(
     assert isinstance(suite, Suite)
     if suite.lm_eval is None:
         metrics[f"{suite.suite}/"] = CHECK_TABLE.metrics(suite.checks)
-        graders[suite.suite] = CheckGrader(suite.checks, file.path.parent)
+        grader = CheckGrader(suite.checks, file.path.parent, early_exit=suite.early_exit)
+        graders[suite.suite] = grader
+        if suite.early_exit and grader.only_whole:
+            names = ", ".join(grader.only_whole)
+            warnings.append(f"{suite.suite}: early_exit has no effect: only a whole answer settles {names}")
         return chat_items(suite)
     from sfteval.tasks import load_tasks
 

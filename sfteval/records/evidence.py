@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sfteval.records.suite import Generation, Message
 
@@ -25,11 +25,12 @@ class Status(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why generation ended: a stop string, the model's own end of turn, or the token limit."""
+    """Why generation ended: a stop string, the model's own end of turn, the token limit, or all checks settled."""
 
     STOP = "stop"
     END_TURN = "end_turn"
     LENGTH = "length"
+    EARLY_EXIT = "early_exit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue `prompt` (token ids). `seed` is the sample's own, so that no result depends on its batch."""
+    """Continue `prompt` (token ids). `seed` is the sample's own, so that no result depends on its batch.
+
+    `lost` says of the text so far that nothing that follows could change any score; then generation may end.
+    """
 
     key: str
     prompt: tuple[int, ...]
     generation: Generation
     seed: int = 0
+    lost: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
 
 
 Request = Score | Generate

@@ -122,6 +122,7 @@ class Suite(Strict):
     lm_eval: LmEvalBlock | None = None
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
     max_errored: Annotated[float, Field(ge=0, le=1)] = 0.0
+    early_exit: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Suite:
@@ -133,6 +134,9 @@ class Suite(Strict):
             raise ValueError(msg)
         if self.lm_eval is not None and self.checks:
             msg = "an lm_eval suite brings its own metrics; checks are not allowed"
+            raise ValueError(msg)
+        if self.early_exit and self.lm_eval is not None:
+            msg = "early_exit ends answers that checks have settled; an lm_eval suite has no checks"
             raise ValueError(msg)
         return self
 

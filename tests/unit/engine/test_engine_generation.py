@@ -183,3 +183,24 @@ def decode_spans(lengths: list[int]) -> list[tuple[int, int, int]]:
     from sfteval.engine.decode_attention import _spans
 
     return _spans(np.asarray(lengths))
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+def test_a_generation_ends_early_when_nothing_can_change_its_verdict(name):
+    """Its text is the beginning of what it would have said, and its neighbours say the same as without it."""
+    model, settings = make(name), Generation(max_tokens=15, min_tokens=5)
+    plain = [Generate(f"{i}", prompt, settings) for i, prompt in enumerate(prompts(4))]
+    watched = [
+        Generate(r.key, r.prompt, settings, lost=(lambda text: len(text) > 3) if i % 2 else None)
+        for i, r in enumerate(plain)
+    ]
+    (whole, _), (early, stats) = answer(model, plain, eot=EOT), answer(model, watched, eot=EOT)
+    cut = [key for key, response in early.items() if response.finish_reason is FinishReason.EARLY_EXIT]
+    assert len(cut) > 3
+    for key, response in early.items():
+        if key not in cut:
+            assert response == whole[key]
+        else:
+            assert whole[key].text.startswith(response.text)
+            assert (len(response.text) > 3, response.output_tokens) == (True, 8)
+    assert stats.tokens_generated == sum(one.output_tokens for one in early.values())

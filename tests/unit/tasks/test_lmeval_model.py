@@ -143,6 +143,7 @@ def test_unknown_generation_settings(evaluate: Any) -> None:
         evaluate("sfteval", ["sums"], gen_kwargs="num_beams=4", limit=2)
 
 
+@pytest.mark.slow  # lm-eval's command line reads its whole library of tasks first
 def test_the_command_line_passes_through(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sfteval", "lm-eval", "run", "--model_args", f"pretrained={TINY},dtype=float32"]
     command += ["--tasks", "animals", "--include_path", ".", "--limit", "4", "--output_path", str(tmp_path / "out")]
