@@ -148,7 +148,8 @@ def _differs(gate: Gate, ours: Sample, theirs: Sample) -> bool:
     """Say whether two samples of one id were asked differently: messages, and against previous also token ids."""
     if ours.key != theirs.key:
         return True
-    return gate.against == "previous" and ours.prompt_key != theirs.prompt_key
+    known = ours.prompt_key and theirs.prompt_key  # imported results hold no token ids
+    return gate.against == "previous" and bool(known) and ours.prompt_key != theirs.prompt_key
 
 
 def _guard_share(gate: Gate, same: int, changed: list[tuple[Sample, Sample]], missing: int) -> None:

@@ -41,8 +41,13 @@ def evaluate(
 
 @app.command()
 def compare(
-    reference: Annotated[str, typer.Argument(help="Run to compare with: id, unique prefix, `latest`, `promoted`.")],
-    runs: Annotated[list[str], typer.Argument(help="One or more runs.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="Run to compare with: id, unique prefix, `latest`, `promoted`, or a folder that lm-eval wrote."
+        ),
+    ],
+    runs: Annotated[list[str], typer.Argument(help="One or more runs or such folders.")],
     margin: Annotated[float, typer.Option(min=0, help="Drop that is still acceptable.")] = 0.0,
     runs_dir: RunsDir = DEFAULT_RUNS,
     as_json: Json = False,

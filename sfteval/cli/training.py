@@ -18,10 +18,10 @@ def train(
 ) -> None:
     """Fine-tune: audited data, exact loss mask, checkpoint and manifest."""
     from sfteval.pipeline.training import train_from, trained_row
-    from sfteval.report.tables import training_table
+    from sfteval.report.tables import fields_table
 
     trained = trained_row(train_from(config, output=output))
-    show(trained, training_table, as_json)
+    show(trained, fields_table("trained"), as_json)
 
 
 @app.command()

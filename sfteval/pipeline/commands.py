@@ -11,6 +11,7 @@ from sfteval.backends import WeightsPool, open_backend
 from sfteval.compare import compare
 from sfteval.gate import judge
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
+from sfteval.pipeline.interchange import is_results, load_results, suites_by_task
 from sfteval.pipeline.own_checks import load_conftests
 from sfteval.pipeline.planning import load_files, plan_files
 from sfteval.records import Gate, Status
@@ -80,20 +81,26 @@ def compare_runs(runs_dir: Path, reference: str, others: Sequence[str], margin: 
 
     Args:
         runs_dir: Folder of the run store.
-        reference: Run id, unique prefix, "latest" or "promoted".
-        others: Runs to compare with it.
+        reference: Run id, unique prefix, "latest", "promoted", or a folder of lm-eval's results.
+        others: Runs (or such folders) to compare with it.
         margin: No-regression margin, in the metric's unit.
     """
-    store = RunStore(runs_dir)
-    before = store.load(store.resolve(reference))
+    runs = load_runs(RunStore(runs_dir), [reference, *others])
+    before = runs[0]
     rows = []
-    for other in others:
-        after = store.load(store.resolve(other))
+    for after in runs[1:]:
         gates = _gates(before, after, margin)
         comparisons = [compare(gate, after, before, gates_in_plan=len(gates)) for gate in gates]
         verdicts = judge(comparisons, gates_in_plan=len(gates))
         rows += [verdict_row(verdict, {"candidate": after, "previous": before}) for verdict in verdicts]
     return rows
+
+
+def load_runs(store: RunStore, references: Sequence[str]) -> list[Run]:
+    """Return runs by reference; tasks of lm-eval's folders take the suite names of the stored runs beside them."""
+    stored = {r: store.load(store.resolve(r)) for r in references if store.has(r) or not is_results(r)}
+    suite_of = {task: suite for run in stored.values() for task, suite in suites_by_task(run).items()}
+    return [stored[r] if r in stored else load_results(Path(r), suite_of) for r in references]
 
 
 def _gates(before: Run, after: Run, margin: float) -> list[Gate]:

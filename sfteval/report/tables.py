@@ -12,7 +12,7 @@ from sfteval.report.rows import flip_lines, score
 from sfteval.report.terminal import STYLES, gates_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -29,9 +29,14 @@ def plain_table(
     return table
 
 
-def training_table(trained: Mapping[str, Any]) -> RenderableType:
-    """Show what a training made."""
-    return plain_table("trained", ("field", "value"), list(trained.items()))
+def fields_table(title: str) -> Callable[[Mapping[str, Any]], RenderableType]:
+    """Return the view of a mapping: a line per field, lists one entry a line."""
+
+    def view(data: Mapping[str, Any]) -> RenderableType:
+        rows = [(k, "\n".join(map(str, v)) if isinstance(v, list) else v) for k, v in data.items()]
+        return plain_table(title, ("field", "value"), rows)
+
+    return view
 
 
 def evaluation_table(result: Mapping[str, Any]) -> RenderableType:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _BITS = "bits_per_byte"
 # Shares per document: lm-eval's own passthrough metrics and IFEval's; any other metric's range is not known.
-_SHARES = frozenset(
+SHARES = frozenset(
     {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"}
     | {f"prompt_level_{mode}_acc" for mode in ("strict", "loose")}
 )
@@ -115,5 +115,5 @@ def _refusal(task: Task, metric: Any, aggregation: Any) -> str:
 
 
 def _info(task: Task, metric: str, higher: Any) -> MetricInfo:
-    lower, upper = (0.0, 1.0) if metric in _SHARES else (None, None)
+    lower, upper = (0.0, 1.0) if metric in SHARES else (None, None)
     return MetricInfo(lower=lower, upper=upper, higher_is_better=bool(higher), version=str(task.VERSION))
