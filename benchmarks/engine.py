@@ -196,7 +196,8 @@ def measure(work: Work, peer: Peer, ours: Ours, options: argparse.Namespace, mod
     with shapes.recorded():
         start = time.perf_counter()
         theirs = peer.run(work, size)
-        pairs.append((time.perf_counter() - start, seconds_of(lambda: ours.run(work))))
+        seconds = time.perf_counter() - start
+    pairs.append((seconds, seconds_of(lambda: ours.run(work))))
     while len(pairs) < (min(3, options.pairs) if sum(pairs[0]) > LONG_PAIR_SECONDS else options.pairs):
         pairs.append((seconds_of(lambda: peer.run(work, size)), seconds_of(lambda: ours.run(work))))
     worst, mismatches = agreement(work, got, theirs)

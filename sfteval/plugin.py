@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, EXIT_SHIP, DiskError, InputError, SftevalError, StoreError
+from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, DiskError, InputError, SftevalError, StoreError
 from sfteval.model_fixtures import SAMPLES_MARK, base, candidate, previous, session_settings
 from sfteval.pipeline.settings import no_candidate
 from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
@@ -39,6 +39,7 @@ _OPTIONS = (
     ("--runs-dir", "DIR", "where runs are stored (default: runs/ at the root)"),
     ("--verdicts", "FILE", "write every verdict as JSON to FILE"),
     ("--report", "DIR", "write the HTML page of this release to DIR"),
+    ("--summary", "FILE", "write a Markdown summary of this release to FILE (in GitHub Actions also to the job's)"),
 )
 
 
@@ -221,6 +222,7 @@ class Session:
         """Close with the table of this release."""
         if not self.rows or self.is_worker:
             return
+        from sfteval.pipeline.outputs import github_lines
         from sfteval.report.terminal import summary
 
         writer = terminalreporter._tw  # the public API gives neither width nor colour support
@@ -229,6 +231,8 @@ class Session:
         for line in summary(
             list(self.rows.values()), width=writer.fullwidth, colour=writer.hasmarkup, verbosity=verbosity
         ):
+            terminalreporter.write_line(line)
+        for line in github_lines(list(self.rows.values()), self.config.rootpath):
             terminalreporter.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)
@@ -241,20 +245,18 @@ class Session:
         elif self.codes and exitstatus in (0, 1):
             session.exitstatus = _joined(self.codes, self.other_failures, list(self.rows.values()))
         if self.rows:
-            self._write(int(session.exitstatus))
+            try:
+                self._write(int(session.exitstatus))
+            except SftevalError as error:
+                sys.stderr.write(f"sfteval: {error}\n")
+                session.exitstatus = _code(error)
 
     def _write(self, status: int) -> None:
-        from sfteval.report.files import write_page, write_verdicts
+        from sfteval.pipeline.outputs import Wanted, leave_behind
 
-        rows = list(self.rows.values())
-        if self.config.option.verdicts:
-            write_verdicts(self.config.option.verdicts, rows, status)
-        if self.config.option.report:
-            write_page(self.config.option.report, rows, status)
-        if self.config.option.promote_on_pass and status == EXIT_SHIP:
-            from sfteval.pipeline.promotion import promote
-
-            promote(self.settings.runs_dir, rows[0]["runs"]["candidate"], because="pytest --promote-on-pass")
+        option = self.config.option
+        wanted = Wanted(option.verdicts, option.report, option.summary, option.promote_on_pass)
+        leave_behind(list(self.rows.values()), status, self.settings, wanted)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -22,10 +22,11 @@ def promote(runs_dir: Path, run_id: str, *, because: str, who: str | None = None
         StoreError: the run is not complete, or the history cannot be written.
     """
     store = RunStore(runs_dir)
-    return store.promote(store.resolve(run_id), who=who or _user(), because=because, now=datetime.now(UTC))
+    return store.promote(store.resolve(run_id), who=who or current_user(), because=because, now=datetime.now(UTC))
 
 
-def _user() -> str:
+def current_user() -> str:
+    """Return who runs this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

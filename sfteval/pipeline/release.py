@@ -6,6 +6,7 @@ Comes in: suite files, the selected gates, and the settings a person gave. Goes 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sfteval.compare import compare
@@ -15,7 +16,9 @@ from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
+from sfteval.records import Waivers
 from sfteval.store import RunStore
+from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +45,7 @@ class Release:
         self.runs: dict[Role, Run] = {}
         self.missing: dict[Role, str] = {}
         self.warnings: tuple[str, ...] = ()
+        self._waivers = Waivers()
 
     @property
     def gates_in_plan(self) -> int:
@@ -65,6 +69,7 @@ class Release:
             raise InputError(no_candidate())
         planned = plan_files(self._files, self._selected)
         self.warnings = planned.plan.warnings
+        self._check_waivers(planned)
         if self._asked("previous"):
             self._find_previous()
         with Models(self._settings.candidate, self._settings.base, self._store) as models:
@@ -72,6 +77,15 @@ class Release:
             if self._asked("base"):
                 self._find_base(models, planned)
             self.runs["candidate"] = self._obtain("candidate", models, planned)
+
+    def _check_waivers(self, planned: Planned) -> None:
+        """Read what the project lives with, before anything is computed; refuse what matches nothing."""
+        path = self._settings.accepted
+        self._waivers = read_waivers(path, path.name)
+        samples: dict[str, set[str]] = {}
+        for item in planned.plan.items:
+            samples.setdefault(item.suite, set()).add(item.sample_id)
+        check_waivers(self._waivers, [gate for file in self._files for gate in file.gates], samples, path.name)
 
     def _asked(self, role: Role) -> bool:
         return role not in self._declared_absent and any(gate.against == role for gate in self._selected)
@@ -106,15 +120,18 @@ class Release:
 
     def _judge(self) -> dict[str, Verdict]:
         judged = [g for g in self._selected if g.against not in self._declared_absent]
-        comparisons = [self._compare(gate) for gate in judged]
-        verdicts = {v.gate.node: v for v in judge(comparisons, gates_in_plan=self.gates_in_plan)}
+        today = datetime.now(UTC).date()
+        runs = {role: without_quarantined(run, self._waivers, today) for role, run in self.runs.items()}
+        comparisons = [self._compare(gate, runs) for gate in judged]
+        found = judge(comparisons, gates_in_plan=self.gates_in_plan)
+        verdicts = {v.gate.node: v for v in with_waivers(found, self._waivers, today)}
         rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
         return verdicts | rest
 
-    def _compare(self, gate: Gate) -> Comparison:
-        reference = self.runs.get(gate.against) if gate.against else None
+    def _compare(self, gate: Gate, runs: Mapping[Role, Run]) -> Comparison:
+        reference = runs.get(gate.against) if gate.against else None
         missing = self.missing.get(gate.against) if gate.against else None
-        return compare(gate, self.runs.get("candidate"), reference, gates_in_plan=self.gates_in_plan, missing=missing)
+        return compare(gate, runs.get("candidate"), reference, gates_in_plan=self.gates_in_plan, missing=missing)
 
 
 _ABSENT = {

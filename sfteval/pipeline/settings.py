@@ -16,7 +16,8 @@ from sfteval.errors import Fault, InputError
 
 NO_PREVIOUS = "none"
 DEFAULT_PREVIOUS = "promoted"
-_KEYS = ("candidate", "base", "previous", "runs_dir")
+_KEYS = ("candidate", "base", "previous", "runs_dir", "accepted")
+ACCEPTED = "suites/accepted.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Settings:
         runs_dir: Folder of the run store.
         run_ids: Runs to write, by role, when several processes share them (pytest-xdist).
         absent: Baselines that are declared not to be there; gates against them are not judged.
+        accepted: The project's file of accepted regressions and quarantined samples; it need not exist.
     """
 
     candidate: str | None = None
@@ -39,6 +41,7 @@ class Settings:
     runs_dir: Path = Path("runs")
     run_ids: Mapping[str, str] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    accepted: Path = Path(ACCEPTED)
 
 
 def no_candidate() -> Fault:
@@ -73,6 +76,7 @@ def resolve_settings(
         previous=given.get("previous") or table.get("previous") or DEFAULT_PREVIOUS,
         runs_dir=runs_dir,
         run_ids=run_ids or {},
+        accepted=root / table.get("accepted", ACCEPTED),
     )
 
 

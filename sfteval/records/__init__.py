@@ -46,10 +46,12 @@ from sfteval.records.verdict import (
     release_code,
     worst,
 )
+from sfteval.records.waivers import AcceptedRegression, QuarantinedSample, Waivers
 
 __all__ = [
     "NAME_PATTERN",
     "RUN_FORMAT",
+    "AcceptedRegression",
     "Ask",
     "BackendFailure",
     "Baseline",
@@ -74,6 +76,7 @@ __all__ = [
     "NoRegression",
     "Plan",
     "Proof",
+    "QuarantinedSample",
     "Request",
     "Response",
     "Role",
@@ -90,6 +93,7 @@ __all__ = [
     "TextAsk",
     "Verdict",
     "VerdictKind",
+    "Waivers",
     "release_code",
     "worst",
 ]

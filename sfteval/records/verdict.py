@@ -137,13 +137,31 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to one gate. `blocks` says whether it keeps the release from shipping."""
+    """The answer to one gate. `blocks` says whether it keeps the release from shipping.
+
+    `accepted` says by whom and until when an objection is accepted; then it does not block.
+    """
 
     gate: Gate
     kind: VerdictKind
     reasons: tuple[str, ...]
     comparison: Comparison
     blocks: bool
+    accepted: str = ""
+
+    @property
+    def shortfall(self) -> float | None:
+        """How far the gate falls short, in the metric's unit: below its baseline, its gain, floor or ceiling."""
+        comparison, gate = self.comparison, self.gate
+        if not gate.comparative:
+            if comparison.candidate is None:
+                return None
+            short = gate.threshold - comparison.candidate
+            return max(0.0, short if gate.demand == "at_least" else -short)
+        if comparison.difference is None:
+            return None
+        better = comparison.difference if comparison.higher_is_better else -comparison.difference
+        return max(0.0, (gate.threshold if gate.demand == "improves" else 0.0) - better)
 
     @property
     def exit_code(self) -> int:

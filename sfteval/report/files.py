@@ -24,6 +24,11 @@ def write_verdicts(path: str | Path, rows: Sequence[Mapping[str, Any]], status: 
     return _write(Path(path), json.dumps({"exit_code": status, "verdict": word, "gates": list(rows)}, indent=1))
 
 
+def write_summary(path: str | Path, text: str) -> Path:
+    """Write the Markdown of a release."""
+    return _write(Path(path), text)
+
+
 def write_page(folder: str | Path, rows: Sequence[Mapping[str, Any]], status: int) -> Path:
     """Write `index.html` for one release and return its path."""
     from jinja2 import Environment, StrictUndefined

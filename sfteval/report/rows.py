@@ -42,6 +42,8 @@ def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
         "family": [member.node for member in gate.members],
         "verdict": verdict.kind.value,
         "blocks": verdict.blocks,
+        "accepted": verdict.accepted,
+        "shortfall": verdict.shortfall,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
         **comparison_figures(verdict.comparison),
@@ -72,7 +74,7 @@ def rows_code(rows: Sequence[Mapping[str, Any]]) -> int:
 
 def properties(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return a row's figures as JUnit properties."""
-    names = ("verdict", "demand", "against", "margin", "proof", *_FIGURES)
+    names = ("verdict", "accepted", "demand", "against", "margin", "proof", *_FIGURES)
     found = [(f"sfteval.{name}", _text(row[name])) for name in names if row.get(name) is not None]
     runs = [(f"sfteval.run.{role}", run_id) for role, run_id in row["runs"].items()]
     return [*found, ("sfteval.reason", "; ".join(row["reasons"])), *runs]

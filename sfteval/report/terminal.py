@@ -49,7 +49,7 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
     if verbosity < 0:
         return lines(verdict, width=width, colour=colour)
     shown: list[RenderableType] = [gates_table(rows, width), verdict]
-    shown += [Text(f"  {_name(row)} ({_asks(row)}): {row['reasons'][0]}") for row in _told(rows)]
+    shown += [Text(f"  {name_of(row)} ({asks(row)}): {'; '.join(row['reasons'])}") for row in _told(rows)]
     if verbosity > 0:
         shown += [Text("\n".join(flip_lines(f, str(r["against"])))) for r in rows for f in r["flips"][:2]]
     return [line for part in shown for line in lines(part, width=width, colour=colour)]
@@ -62,10 +62,15 @@ def _open(rows: Sequence[Mapping[str, Any]], code: int) -> str:
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the blocking gates whose reasons are shown: what broke first, then the largest drops."""
-    blocking = [row for row in rows if row["blocks"]]
+    """Return the gates whose reasons are shown: what broke first, then the largest drops, then what is accepted."""
+    blocking = [row for row in rows if row["blocks"] or row["accepted"] or _expired(row)]
     blocking.sort(key=lambda row: (-row["exit_code"], row["difference"] if row["difference"] is not None else 0.0))
     return blocking[:SHOWN_REASONS]
+
+
+def _expired(row: Mapping[str, Any]) -> bool:
+    """Return whether something that was accepted has expired: it is told even where the gate passes."""
+    return any("EXPIRED" in reason for reason in row["reasons"])
 
 
 def gates_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> Table:
@@ -78,19 +83,20 @@ def gates_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> Table:
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         interval = "" if row["low"] is None or row["difference"] is None else _interval(row)
-        verdict = Text(SHORT.get(row["verdict"], row["verdict"]), style=STYLES[row["verdict"]])
-        table.add_row(_name(row), _asks(row), score(row["reference"]), score(row["candidate"]), interval, verdict)
+        word = SHORT.get(row["verdict"], row["verdict"]) + (" (accepted)" if row["accepted"] else "")
+        verdict = Text(word, style=STYLES[row["verdict"]])
+        table.add_row(name_of(row), asks(row), score(row["reference"]), score(row["candidate"]), interval, verdict)
     return table
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def name_of(row: Mapping[str, Any]) -> str:
     """Return what is judged: task (or suite) and check, or the family."""
     if row["family"]:
         return f"family {row['node'].rsplit('::', 1)[1].split('-no_regression')[0]}"
     return f"{row['task'] or row['suite']} {row['check']}"
 
 
-def _asks(row: Mapping[str, Any]) -> str:
+def asks(row: Mapping[str, Any]) -> str:
     """Return the demand in a few characters: `base −5`, `base +50`, `≥ 0.9`."""
     baseline = {"base": "base", "previous": "prev"}.get(row["against"], "")
     margin = f"{100 * row['margin']:g}"

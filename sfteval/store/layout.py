@@ -59,6 +59,11 @@ class RunFiles:
         return self.path / "samples.parquet"
 
     @property
+    def verdicts(self) -> Path:
+        """What the gates said of this run when it was the candidate; not there if it was none."""
+        return self.path / "verdicts.json"
+
+    @property
     def responses(self) -> Path:
         """All responses of a whole run, for reuse."""
         return self.path / "responses.parquet"

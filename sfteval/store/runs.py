@@ -10,11 +10,12 @@ import os
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, StoreError
+from sfteval.records import RUN_FORMAT
 from sfteval.store.disk import discard, sync_folder, writing
-from sfteval.store.documents import Header, header_document, moment, read_header, write_document
+from sfteval.store.documents import Header, header_document, moment, read_document, read_header, write_document
 from sfteval.store.journal import read_journals
 from sfteval.store.layout import PROMOTIONS, RunFiles, is_run_id, new_run_id, run_files
 from sfteval.store.locks import is_held, root_lock
@@ -24,6 +25,7 @@ from sfteval.store.whole import check_files, read_manifest, read_responses, read
 from sfteval.store.writer import RunWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sfteval.records import Manifest, ModelIdentity, Response, Run
@@ -92,6 +94,21 @@ class RunStore:
     def new_id(self, reference: str) -> str:
         """Return an id for a run of the model `reference`, for processes that will `begin` it together."""
         return new_run_id(reference, datetime.now(UTC))
+
+    def put_verdicts(self, run_id: str, rows: Sequence[Mapping[str, Any]], exit_code: int) -> None:
+        """Keep what the gates said of a candidate's run. Raises StoreError."""
+        files = self._complete(run_id)
+        with writing(files.verdicts, "Free or mend the disk; the run itself is whole"):
+            write_document(files.verdicts, {"format": RUN_FORMAT, "exit_code": exit_code, "gates": list(rows)})
+
+    def verdicts(self, run_id: str) -> list[dict[str, Any]]:
+        """Return what the gates said of a run. Raises StoreError when nobody judged it."""
+        files = self._complete(run_id)
+        if not files.verdicts.exists():
+            do = "Judge it with: pytest suites/ --candidate MODEL"
+            raise StoreError(files.verdicts, "no verdicts", "a run that gates have judged", do)
+        rows: list[dict[str, Any]] = read_document(files.verdicts, "Judge the run again")["gates"]
+        return rows
 
     def promote(self, run_id: str, *, who: str, because: str, now: datetime) -> Promotion:
         """Make a complete run what later candidates are compared with. Raises StoreError, InputError."""

@@ -31,6 +31,7 @@ RANKS = {
     "store": 2,
     "compare": 2,
     "gate": 2,
+    "waivers": 2,
     "report": 2,
     "train": 2,
     "pipeline": 3,
