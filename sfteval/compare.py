@@ -117,7 +117,8 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def _name(gate: Gate) -> str:
-    return f"{gate.suite}/{gate.task}" if gate.task else gate.suite
+    name = f"{gate.suite}/{gate.task}" if gate.task else gate.suite
+    return name + "".join(f" ({tag}={value})" for tag, value in gate.slice)
 
 
 def _place(sample: Sample) -> tuple[str, int]:
@@ -125,7 +126,8 @@ def _place(sample: Sample) -> tuple[str, int]:
 
 
 def _samples(gate: Gate, run: Run) -> list[Sample]:
-    return [s for s in run.samples if s.suite == gate.suite and s.task == gate.task]
+    mine = [s for s in run.samples if s.suite == gate.suite and s.task == gate.task]
+    return [s for s in mine if all(s.tags.get(tag) == value for tag, value in gate.slice)] if gate.slice else mine
 
 
 def metric_of(gate: Gate, run: Run) -> MetricInfo | None:

@@ -153,7 +153,7 @@ class Session:
         if self.release is None:
             msg = "the evidence of this session was not gathered"
             raise SftevalError(msg)
-        return verdict_row(self.release.verdicts()[gate.node], self.release.runs)
+        return verdict_row(self.release.verdicts()[gate.node], self.release.runs, self.release.slices(gate))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -6,6 +6,7 @@ Comes in: suite files, the selected gates, and the settings a person gave. Goes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
-from sfteval.records import Waivers
+from sfteval.records import Suite, Waivers
 from sfteval.store import RunStore
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
 
@@ -46,6 +47,7 @@ class Release:
         self.missing: dict[Role, str] = {}
         self.warnings: tuple[str, ...] = ()
         self._waivers = Waivers()
+        self._judged_runs: Mapping[Role, Run] = {}
 
     @property
     def gates_in_plan(self) -> int:
@@ -63,6 +65,20 @@ class Release:
             self._gather()
             self._verdicts = self._judge()
         return self._verdicts
+
+    def slices(self, gate: Gate) -> list[Comparison]:
+        """Return the gate's comparison on each slice that its suite names; for show, after `verdicts`."""
+        fields = next(
+            (f.suite.slices for f in self._files if isinstance(f.suite, Suite) and f.suite.suite == gate.suite), None
+        )
+        if fields is None or gate.slice or gate.against in self._declared_absent or "candidate" not in self.runs:
+            return []
+        mine = [s for s in self.runs["candidate"].samples if s.suite == gate.suite and s.task == gate.task]
+        parts = []
+        for tag in (field.removeprefix("tags.") for field in fields.by):
+            values = sorted({sample.tags[tag] for sample in mine if tag in sample.tags})
+            parts += [self._compare(replace(gate, slice=((tag, value),)), self._judged_runs) for value in values]
+        return parts
 
     def _gather(self) -> None:
         if self._settings.candidate is None:
@@ -122,6 +138,7 @@ class Release:
         judged = [g for g in self._selected if g.against not in self._declared_absent]
         today = datetime.now(UTC).date()
         runs = {role: without_quarantined(run, self._waivers, today) for role, run in self.runs.items()}
+        self._judged_runs = runs
         comparisons = [self._compare(gate, runs) for gate in judged]
         found = judge(comparisons, gates_in_plan=self.gates_in_plan)
         verdicts = {v.gate.node: v for v in with_waivers(found, self._waivers, today)}

@@ -115,7 +115,7 @@ def _verdict_rows(
     settings = Settings(run.manifest.run_id, base, previous, runs_dir, absent=absent)
     release = Release(files, gates, settings)
     verdicts = release.verdicts()
-    return [verdict_row(verdicts[gate.node], release.runs) for gate in gates]
+    return [verdict_row(verdicts[gate.node], release.runs, release.slices(gate)) for gate in gates]
 
 
 def read_responses(path: Path) -> list[ResponseRow]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 NAME_PATTERN = r"^[a-z0-9_-]+$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+TagField = Annotated[str, StringConstraints(pattern=r"^tags\.[A-Za-z0-9_-]+$", max_length=80)]
 Baseline = Literal["base", "previous"]
 Proof = Literal["required", "none"]
 
@@ -88,10 +89,20 @@ class Improves(Strict):
     by: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Slices(Strict):
+    """The parts of a suite whose figures are shown beside the whole, by a tag of the samples: `tags.language`."""
+
+    by: Annotated[tuple[TagField, ...], Field(min_length=1)]
+
+
 class GateSpec(Strict):
-    """One gate: a check and exactly one demand on it. `proof` defaults to required for `improves`, else to none."""
+    """One gate: a check and exactly one demand on it. `proof` defaults to required for `improves`, else to none.
+
+    `slice` limits it to the samples with these tags: `{tags.language: de}`.
+    """
 
     check: Name
+    slice: dict[TagField, str] = {}
     name: Name | None = None
     at_least: float | None = None
     at_most: float | None = None
@@ -123,6 +134,7 @@ class Suite(Strict):
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
     max_errored: Annotated[float, Field(ge=0, le=1)] = 0.0
     early_exit: bool = False
+    slices: Slices | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Suite:

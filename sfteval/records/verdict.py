@@ -33,6 +33,7 @@ class Gate:
         demand: Which demand is made; `threshold` is its margin, gain, floor or ceiling.
         against: Baseline of a comparative demand, None for floors and ceilings.
         members: For a family: the gates whose samples it pools; empty otherwise.
+        slice: (tag, value) pairs: only samples with all of them are judged; empty for the whole suite.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Gate:
     proof: Proof
     alpha: float
     members: tuple[Gate, ...] = ()
+    slice: tuple[tuple[str, str], ...] = ()
 
     @property
     def node(self) -> str:

@@ -13,18 +13,19 @@ from sfteval.records import release_code
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sfteval.records import Comparison, Flip, Role, Run, Verdict
+    from sfteval.records import Comparison, Flip, Gate, Role, Run, Verdict
 
 SHOWN_FLIPS = 20
 _FIGURES = ("n", "reference", "candidate", "difference", "low", "high", "p_value", "detectable", "missing")
 
 
-def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
+def verdict_row(verdict: Verdict, runs: Mapping[Role, Run], slices: Sequence[Comparison] = ()) -> dict[str, Any]:
     """Return one gate's row.
 
     Args:
         verdict: The judged gate.
         runs: The runs behind it, by role; their ids are put in the row.
+        slices: The same comparison on parts of the suite; shown, and never judged.
     """
     gate = verdict.gate
     return {
@@ -34,7 +35,8 @@ def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
         "suite": gate.suite,
         "task": gate.task,
         "check": gate.check,
-        "slice": "",
+        "slice": slice_name(gate),
+        "slices": [_slice(part) for part in slices],
         "demand": gate.demand,
         "against": gate.against,
         "margin": gate.threshold,
@@ -49,6 +51,16 @@ def verdict_row(verdict: Verdict, runs: Mapping[Role, Run]) -> dict[str, Any]:
         **comparison_figures(verdict.comparison),
         "runs": {role: run.manifest.run_id for role, run in runs.items()},
     }
+
+
+def slice_name(gate: Gate) -> str:
+    """Return `language=de` for a gate's slice, "" for the whole suite."""
+    return ",".join(f"{tag}={value}" for tag, value in gate.slice)
+
+
+def _slice(part: Comparison) -> dict[str, Any]:
+    figures = {name: getattr(part, name) for name in _FIGURES if name not in ("p_value", "detectable")}
+    return {"slice": slice_name(part.gate), **figures, "not_comparable": part.not_comparable}
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Any]:
@@ -101,6 +113,14 @@ def evidence(row: Mapping[str, Any]) -> str:
         against = f"{row['against']} {score(row['reference'])} → candidate {score(row['candidate'])}"
         change = f"{points(row['difference'])} points [{points(row['low'])}, {points(row['high'])}]"
         lines.append(f"{against}: {change}, n = {row['n']}, {row['worse']} worse, {row['better']} better")
+    for part in row["slices"]:
+        change = "" if part["difference"] is None else f", {points(part['difference'])} points"
+        change += (
+            ""
+            if part["low"] is None or part["difference"] is None
+            else f" [{points(part['low'])}, {points(part['high'])}]"
+        )
+        lines.append(f"  {part['slice']}: {score(part['candidate'])}{change}, n = {part['n']}")
     for flip in row["flips"][:2]:
         lines += ["", *flip_lines(flip, str(row["against"]))]
     return "\n".join(lines)

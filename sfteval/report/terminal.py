@@ -93,7 +93,8 @@ def name_of(row: Mapping[str, Any]) -> str:
     """Return what is judged: task (or suite) and check, or the family."""
     if row["family"]:
         return f"family {row['node'].rsplit('::', 1)[1].split('-no_regression')[0]}"
-    return f"{row['task'] or row['suite']} {row['check']}"
+    part = f" ({row['slice']})" if row["slice"] else ""
+    return f"{row['task'] or row['suite']} {row['check']}{part}"
 
 
 def asks(row: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ def _gate(
         for file in suites
         if isinstance(file.suite, Suite) and file.suite.skill == family.name
         for gate in file.gates
-        if gate.demand == "no_regression" and gate.against == against
+        if gate.demand == "no_regression" and gate.against == against and not gate.slice
     )
     if not members:
         skills = {file.suite.skill for file in suites if isinstance(file.suite, Suite)}

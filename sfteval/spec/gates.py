@@ -11,12 +11,13 @@ import re
 from typing import TYPE_CHECKING
 
 from sfteval.records import Gate
+from sfteval.yamlfile import did_you_mean, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sfteval.errors import Fault
-    from sfteval.records import GateSpec, Suite
+    from sfteval.records import GateSpec, SampleRow, Suite
     from sfteval.records.suite import Baseline
     from sfteval.records.verdict import Demand
     from sfteval.yamlfile import Located
@@ -46,7 +47,30 @@ def _gate(spec: GateSpec, suite: Suite, task: str, document: Located, line: int)
         against=against,
         proof=spec.proof or ("required" if spec.improves else "none"),
         alpha=spec.alpha,
+        slice=slice_of(spec),
     )
+
+
+def slice_of(spec: GateSpec) -> tuple[tuple[str, str], ...]:
+    """Return a gate's slice as (tag, value) pairs in the order of the tags."""
+    return tuple(sorted((field.removeprefix("tags."), value) for field, value in spec.slice.items()))
+
+
+def slice_faults(suite: Suite, rows: Sequence[SampleRow], document: Located) -> Iterator[Fault]:
+    """Yield a fault for each slice that no sample is in, and each tag that no sample has."""
+    tags = {tag for row in rows for tag in row.tags}
+    for index, field in enumerate(suite.slices.by if suite.slices else ()):
+        if field.removeprefix("tags.") not in tags:
+            found = f"{field!r} in slices.by[{index}]"
+            near = did_you_mean(field, [f"tags.{tag}" for tag in tags])
+            yield document.fault(("slices", "by", index), found, "a tag that samples have", near)
+    for index, spec in enumerate(suite.gates):
+        wanted = slice_of(spec)
+        if wanted and not any(row.tags.get(tag) == value for row in rows for tag, value in wanted[:1]):
+            values = sorted({row.tags[wanted[0][0]] for row in rows if wanted[0][0] in row.tags})
+            found = f"the slice {wanted[0][0]}={wanted[0][1]} in gates[{index}]"
+            expected = f"a slice with samples: {one_of(values)}" if values else "a tag that samples have"
+            yield document.fault(("gates", index, "slice"), found, expected)
 
 
 def demand_of(spec: GateSpec) -> tuple[Demand, float, Baseline | None]:
@@ -67,7 +91,8 @@ def gate_id(spec: GateSpec, task: str, *, several: bool) -> str:
     if spec.name is not None:
         return prefix * several + spec.name
     demand, _, against = demand_of(spec)
-    return f"{prefix}{spec.check}-{demand}" + (f"-against-{against}" if against else "")
+    part = "".join(f"-{slug(tag)}-{slug(value)}" for tag, value in slice_of(spec))
+    return f"{prefix}{spec.check}-{demand}" + (f"-against-{against}" if against else "") + part
 
 
 def slug(task: str) -> str:

@@ -12,7 +12,7 @@ from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, file_key
 from sfteval.records import GateSpec, Suite, SuiteFile
 from sfteval.spec.check_block import check_block_faults, row_faults
-from sfteval.spec.gates import duplicate_faults, expand_gates
+from sfteval.spec.gates import duplicate_faults, expand_gates, slice_faults
 from sfteval.spec.paths import Fence, shown_path
 from sfteval.spec.samples import load_rows
 from sfteval.spec.validation import validate
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = [{"id": "placeholder", "messages": [{"role": "user", "content": "judged row by row"}]}]
 IF_TOO_LARGE = "Put samples into a .jsonl file and name it under samples."
-NOT_ASKED = {"suite", "description", "skill", "gates", "max_errored"}
+NOT_ASKED = {"suite", "description", "skill", "gates", "max_errored", "slices"}
 TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".csv", ".py", ".txt"}
 
 
@@ -58,6 +58,9 @@ def load_suite(path: Path, *, root: Path, checks: CheckTable) -> SuiteFile:
         raise InputError(sorted(faults, key=lambda fault: (fault.where != document.where, fault.line, fault.column)))
     if placed:
         suite = suite.model_copy(update={"samples": tuple(each.row for each in placed)})
+        sliced = list(slice_faults(suite, [each.row for each in placed], document))
+        if sliced:
+            raise InputError(sliced)
     return SuiteFile(path, suite, expand_gates(suite, document), _fingerprint(suite, fence, checks))
 
 
@@ -101,6 +104,9 @@ def _source_faults(document: Located) -> Iterator[Fault]:
         yield document.fault((), "samples without checks", "the field 'checks'")
     if samples is not None and checks == {}:
         yield document.fault(("checks",), "an empty mapping in checks", "at least 1 check")
+    if block is not None and document.data.get("early_exit") is True:
+        expected = "none: no checks settle lm-eval's answers"
+        yield document.fault(("early_exit",), "early_exit beside lm_eval", expected, key=True)
     if block is not None and checks and samples is None:
         yield document.fault(("checks",), "checks beside lm_eval", "none: the tasks bring their metrics", key=True)
 

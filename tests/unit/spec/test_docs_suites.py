@@ -1,0 +1,39 @@
+"""Every suite in the language reference loads."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sfteval.pipeline.planning import load_file
+
+TEXT = (Path(__file__).parents[3] / "docs" / "suites.md").read_text(encoding="utf-8")
+SUITES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_there_are_examples() -> None:
+    assert len(SUITES) == 2
+
+
+@pytest.mark.parametrize("text", SUITES, ids=[text.split("\n")[0] for text in SUITES])
+def test_examples_load(text: str, tmp_path: Path) -> None:
+    row = {
+        "id": "a",
+        "messages": [{"role": "user", "content": "Total 3.50"}],
+        "reference": {"total": 3.5},
+        "tags": {"language": "de"},
+    }
+    (tmp_path / "invoices.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "invoice.schema.json").write_text('{"type": "object"}')
+    (tmp_path / "x.suite.yaml").write_text(text)
+    assert load_file(tmp_path / "x.suite.yaml", tmp_path).gates
+
+
+def test_every_field_is_documented() -> None:
+    from sfteval.records import Suite
+
+    fields = set(re.findall(r"^\| `(\w+)`", TEXT, re.MULTILINE))
+    assert set(Suite.model_fields) - {"description"} <= fields
