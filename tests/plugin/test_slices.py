@@ -88,7 +88,7 @@ def test_a_gate_on_a_slice_catches_what_the_whole_hides(invoices: pytest.Pyteste
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tags.language]", "tags.langage]", "*17:15*found 'tags.langage' in slices.by?0?*Did you mean 'tags.language'*"),
+        ("tags.language]", "tags.langage]", "*17:15*found 'tags.langage' in slices.by?0?*mean 'tags.language'*"),
         ("tags.language]", "language]", "*17:15*found 'language' in slices.by?0?*"),
         (
             "at_least: 0.95}",
