@@ -22,6 +22,8 @@ def lm_eval(context: typer.Context) -> None:
     For example: `sfteval lm-eval run --model_args pretrained=DIR,peft=ADAPTER --tasks arc_easy --num_fewshot 5`
     """
     arguments = list(context.args)
+    if arguments and arguments[0].startswith("--") and arguments[0] != "--help":
+        arguments.insert(0, "run")  # lm-eval's own older form
     named = any(each == MODEL or each.startswith(f"{MODEL}=") for each in arguments)
     if arguments[:1] == ["run"] and len(arguments) > 1 and not named:
         arguments[1:1] = [MODEL, "sfteval"]

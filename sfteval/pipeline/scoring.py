@@ -150,9 +150,12 @@ def match(planned: Planned, rows: Sequence[ResponseRow], backend: RecordedBacken
         if not places:
             found.unmatched.append(number)
             continue
-        problem = _take(places, row, waiting, found.answers, backend, fingerprint)
+        items, problem = _next_items(places, waiting)
         if problem:
             faults.append(Fault(f"{where} row {number}", *problem))
+        if row.response is not None:
+            answer = RecordedAnswer(row.response, row.finish_reason)
+            found.answers.update((key, answer) for item in items for key in _keys(item, planned, backend, fingerprint))
     found.unanswered.extend(f"{suite}/{sample}" for (suite, sample), items in waiting.items() for _ in items)
     if not found.answers and not faults:
         expected = "the id or the last user message of a sample of these suites"
@@ -177,25 +180,21 @@ def _name(row: ResponseRow) -> tuple[str, str]:
     return ("id", str(row.id)) if row.id is not None else ("prompt", (row.prompt or "").strip())
 
 
-def _take(
-    places: list[tuple[str, str]],
-    row: ResponseRow,
-    waiting: dict[tuple[str, str], list[Item]],
-    answers: dict[str, RecordedAnswer],
-    backend: RecordedBackend,
-    fingerprint: str,
-) -> tuple[str, str, str] | None:
-    """Record a row's answer for its sample; return (found, expected, do) when that cannot be."""
+def _next_items(
+    places: list[tuple[str, str]], waiting: dict[tuple[str, str], list[Item]]
+) -> tuple[list[Item], tuple[str, str, str] | None]:
+    """Return the items that a row answers, or (found, expected, do) when it cannot be said."""
     conversations = {waiting[place][0].asks[0] for place in places if waiting[place]}
     if len(conversations) > 1:
         shown = ", ".join("/".join(place) for place in places[:SHOWN])
-        return f"a name that {len(places)} samples share ({shown})", "one sample", "Add `suite` or use `id`."
+        problem = f"a name that {len(places)} samples share ({shown})", "one sample", "Add `suite` or use `id`."
+        return [], problem
     if not conversations:
-        return f"one answer more than {'/'.join(places[0])} has repeats", "one row per repeat", ""
-    for place in places:
-        item = waiting[place].pop(0)
-        for asked in requests_for(item, backend.text, fingerprint):
-            for request in asked.requests:
-                if row.response is not None:
-                    answers[request.key] = RecordedAnswer(row.response, row.finish_reason)
-    return None
+        return [], (f"one answer more than {'/'.join(places[0])} has repeats", "one row per repeat", "")
+    return [waiting[place].pop(0) for place in places if waiting[place]], None
+
+
+def _keys(item: Item, planned: Planned, backend: RecordedBackend, fingerprint: str) -> list[str]:
+    """Return the keys under which the evaluation will ask for an item's answer."""
+    asked = [planned.graders[item.suite].watched(one) for one in requests_for(item, backend.text, fingerprint)]
+    return [request.key for one in asked for request in one.requests]

@@ -59,6 +59,14 @@ def test_answers_by_id_and_by_prompt(folder: Path) -> None:
     assert metrics == {"polite": (2, 0.5, 0), "stops": (0, None, 0)}
 
 
+def test_suites_that_end_answers_early_take_whole_answers(folder: Path) -> None:
+    suite = SUITE.replace("  stops: {ends_turn: true}\n", "").replace("gates:", "early_exit: true\ngates:")
+    (folder / "greet.suite.yaml").write_text(suite.replace("contains: [please]", "max_words: 2"))
+    name = answers(folder, {"id": "a", "response": "yes please"}, {"id": "b", "response": "one two three"})
+    code, result = scored(folder, "greet.suite.yaml", "--responses", name)
+    assert (code, result["unanswered"], result["gates"][0]["candidate"]) == (0, [], 0.5)
+
+
 def test_finish_reasons_are_read(folder: Path) -> None:
     rows = [{"id": i, "response": "please", "finish_reason": r} for i, r in (("a", "end_turn"), ("b", "length"))]
     _, result = scored(folder, "greet.suite.yaml", "--responses", answers(folder, *rows))

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sfteval.checks import CHECK_TABLE
 from tests.plugin.conftest import gate, scripted
 
 
@@ -110,7 +111,8 @@ def test_bad_samples_stop_the_collection(tests: pytest.Pytester, row: dict[str, 
     result.stdout.fnmatch_lines([message])
 
 
-def test_own_checks_gate_suites(project: pytest.Pytester) -> None:
+def test_own_checks_gate_suites(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CHECK_TABLE, "kinds", dict(CHECK_TABLE.kinds))  # the check is this test's alone
     project.makeconftest(
         "import sfteval\n\n@sfteval.check('says_please')\ndef says_please(answer, times: int = 1):\n"
         "    'Politeness.'\n    return answer.text.count('please') >= times\n"
