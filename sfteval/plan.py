@@ -23,25 +23,26 @@ Metrics = dict[str, MetricInfo]
 
 
 def chat_items(suite: Suite) -> tuple[Item, ...]:
-    """Return one item per sample row of a suite whose samples are resolved."""
+    """Return one item per repeat (`n`) of each sample row of a suite whose samples are resolved."""
     rows = suite.samples
     if not isinstance(rows, tuple):
         msg = f"suite {suite.suite} has no resolved samples"
         raise TypeError(msg)
-    return tuple(_chat_item(suite, row) for row in rows)
+    return tuple(_chat_item(suite, row, repeat) for row in rows for repeat in range(suite.n))
 
 
-def _chat_item(suite: Suite, row: SampleRow) -> Item:
+def _chat_item(suite: Suite, row: SampleRow, repeat: int) -> Item:
     messages = row.messages
     if suite.system and messages[0].role != "system":
         messages = (Message(role="system", content=suite.system), *messages)
     asks = (ChatAsk(messages, suite.generate),)
     return Item(
-        key=pair_key(suite.suite, "", row.id, asks, 0),
+        key=pair_key(suite.suite, "", row.id, asks, repeat),
         suite=suite.suite,
         task="",
         sample_id=row.id,
         asks=asks,
+        repeat=repeat,
         cluster=row.cluster or row.id,
         reference=row.reference,
         vars=row.vars,

@@ -130,6 +130,7 @@ class Session:
         self.release: Release | None = None
         self.error: SftevalError | None = None
         self.rows: dict[str, dict[str, Any]] = {}
+        self.warnings: dict[str, None] = {}
         self.codes: list[int] = []
         self.other_failures = False
         self.faulty = False
@@ -202,6 +203,7 @@ class Session:
         report = yield
         if isinstance(item, GateItem) and call.when == "call":
             report.sfteval_row = item.row  # type: ignore[attr-defined]
+            report.sfteval_warnings = list(self.release.warnings) if self.release else []  # type: ignore[attr-defined]
             if item.row is None:
                 error = call.excinfo.value if call.excinfo else None
                 report.sfteval_code = _code(error)  # type: ignore[attr-defined]
@@ -210,6 +212,7 @@ class Session:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect rows and codes (on the controller as well)."""
         row = getattr(report, "sfteval_row", None)
+        self.warnings |= dict.fromkeys(getattr(report, "sfteval_warnings", ()))
         if row is not None:
             self.rows[report.nodeid] = row
             self.codes.append(row["exit_code"])
@@ -232,6 +235,8 @@ class Session:
             list(self.rows.values()), width=writer.fullwidth, colour=writer.hasmarkup, verbosity=verbosity
         ):
             terminalreporter.write_line(line)
+        for text in self.warnings:
+            terminalreporter.write_line(f"warning: {text}")
         for line in github_lines(list(self.rows.values()), self.config.rootpath):
             terminalreporter.write_line(line)
 

@@ -1,7 +1,7 @@
 """Answers to scores: a table of check kinds, bound to a suite's `checks:` block. Rank 2; no model, no network."""
 
 from sfteval.checks.answer import Answer, Outcome
-from sfteval.checks.binding import bind
+from sfteval.checks.binding import bind, bind_repeats
 from sfteval.checks.catalog import CHECK_TABLE
 from sfteval.checks.ifbench import judge_ifbench
 from sfteval.checks.ifeval import judge_ifeval
@@ -19,6 +19,7 @@ __all__ = [
     "Outcome",
     "Table",
     "bind",
+    "bind_repeats",
     "early_exit",
     "judge_ifbench",
     "judge_ifeval",

@@ -26,6 +26,7 @@ class Answer:
         reference: The row's `reference`.
         vars: The row's `vars`.
         output_tokens: Tokens generated, 0 when unknown.
+        earlier: The model's own earlier answers in this conversation, first to last.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Answer:
     reference: Any = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     output_tokens: int = 0
+    earlier: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

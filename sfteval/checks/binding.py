@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.checks.answer import Answer, Outcome, unjudged
 from sfteval.checks.catalog import CHECK_TABLE
-from sfteval.checks.kinds import Context, Judge
+from sfteval.checks.kinds import Context, Judge, Params
 from sfteval.checks.patterns import PatternTimeoutError
 from sfteval.checks.table import Table, find_circle
 from sfteval.errors import Fault, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 EVIDENCE_CHARACTERS = 300
@@ -39,23 +39,76 @@ def bind(
         InputError: a check, its parameters or its schema file cannot be used. Judging raises nothing: a check that
             breaks gives an outcome without a score.
     """
-    judges, waits_for = {}, {}
-    for name, check in checks.items():
-        try:
-            kind, params = table.read(check)
-            judges[name] = kind.prepare(params, Context(folder, table))
-        except (ValueError, OSError) as error:
-            raise InputError(Fault(f"checks.{name}", str(error), "a usable check")) from None
-        waits_for[name] = params.siblings()
+    bound = {name: _bound(name, check, folder, table) for name, check in checks.items()}
+    waits_for = {name: params.siblings() for name, (params, _) in bound.items()}
     order = _order(waits_for)
+    in_each_turn = _closure(
+        [params.siblings()[0] for params, _ in bound.values() if params.spans() == "turns"], waits_for
+    )
 
     def judge_all(answer: Answer) -> dict[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for name in order:
-            outcomes[name] = guarded(judges[name], answer, outcomes)
-        return {name: outcomes[name] for name in checks}
+        turns: list[dict[str, Outcome]] = []
+        for each in (*answer.earlier, answer):
+            outcomes: dict[str, Outcome] = {}
+            turns.append(outcomes)
+            for name in order if each is answer else [name for name in order if name in in_each_turn]:
+                params, judge = bound[name]
+                outcomes[name] = guarded(judge, each, _seen(params, turns))
+        return {name: turns[-1][name] for name in checks}
 
     return judge_all
+
+
+def bind_repeats(
+    checks: Mapping[str, Mapping[str, Any]], folder: Path, *, table: Table = CHECK_TABLE
+) -> Callable[[Sequence[Mapping[str, Outcome]]], dict[str, Outcome]]:
+    """Return the function that judges a prompt by the checks that span its repeats.
+
+    It takes the outcomes of all other checks in each repeat, and returns those of the spanning ones: none for most
+    suites. Arguments and errors are those of `bind`.
+    """
+    bound = {name: _bound(name, check, folder, table) for name, check in checks.items()}
+    spanning = {name: pair for name, pair in bound.items() if pair[0].spans() == "repeats"}
+
+    def judge_repeats(repeats: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
+        return {
+            name: guarded(judge, Answer(""), _numbered(params, repeats)) for name, (params, judge) in spanning.items()
+        }
+
+    return judge_repeats
+
+
+def _bound(name: str, check: Mapping[str, Any], folder: Path, table: Table) -> tuple[Params, Judge]:
+    try:
+        kind, params = table.read(check)
+        return params, kind.prepare(params, Context(folder, table))
+    except (ValueError, OSError) as error:
+        raise InputError(Fault(f"checks.{name}", str(error), "a usable check")) from None
+
+
+def _seen(params: Params, turns: Sequence[Mapping[str, Outcome]]) -> Mapping[str, Outcome]:
+    """Return what a judge is shown: the last answer's outcomes, or its one sibling's by number."""
+    if not params.spans():
+        return turns[-1]
+    return _numbered(params, turns if params.spans() == "turns" else turns[-1:])
+
+
+def _numbered(params: Params, outcomes: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
+    """Return the outcome of the one sibling of a spanning check in each turn or repeat."""
+    (sibling,) = params.siblings()
+    return {str(number): each[sibling] for number, each in enumerate(outcomes, start=1)}
+
+
+def _closure(names: Sequence[str], waits_for: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return the checks and all that they wait for."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += waits_for[name]
+    return found
 
 
 def guarded(judge: Judge, answer: Answer, outcomes: Mapping[str, Outcome]) -> Outcome:

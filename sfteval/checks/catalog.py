@@ -20,6 +20,8 @@ from sfteval.checks import (
     lengths,
     phrases,
     reference,
+    repeats,
+    turns,
 )
 from sfteval.checks.table import Table
 
@@ -39,5 +41,7 @@ CHECK_TABLE = Table(
         *ifbench_format.KINDS,
         *ifbench_tasks.KINDS,
         *combinations.KINDS,
+        *repeats.KINDS,
+        *turns.KINDS,
     )
 )

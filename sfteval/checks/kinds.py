@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Flag = Literal[True]
 Judge = Callable[[Answer, Mapping[str, Outcome]], Outcome]
-"""Judges an answer; the mapping holds the outcomes of the sibling checks that the parameters name."""
+"""Judges an answer; the mapping holds the outcomes of the sibling checks that the parameters name (`Params.spans` says
+of which kinds it holds something else)."""
 
 
 class Params(Strict):
@@ -39,6 +40,17 @@ class Params(Strict):
     def siblings(self) -> tuple[str, ...]:
         """Return the names of the checks that must be judged before this one."""
         return ()
+
+    def spans(self) -> Literal["", "turns", "repeats"]:
+        """Return what is looked at beside one answer: all turns of a conversation, all repeats of a prompt, or nothing.
+
+        A check that spans names exactly one sibling; its judge gets that sibling's outcome in each, by number from "1".
+        """
+        return ""
+
+    def turns_needed(self) -> int:
+        """Return how many answers a conversation must have for this check to be judged."""
+        return 1
 
     def needs_reference(self) -> bool:
         """Return whether the sample's reference is read."""

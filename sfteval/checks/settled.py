@@ -59,9 +59,11 @@ def _lost(params: Params) -> Lost | None:
 
 
 def _combined(params: Params, found: Mapping[str, Lost | None]) -> Lost | None:
-    """Return when a combination is lost: one member of `all_of`, every member of `any_of`."""
+    """Return when a combination is lost: one member of `all_of`, every member of `any_of`, what repeats must pass."""
     members = [found[name] for name in params.siblings()]
     known = [lost for lost in members if lost is not None]
+    if params.spans() == "repeats":
+        return members[0]
     if isinstance(params, AllOf) and known:
         return lambda text: any(lost(text) for lost in known)
     if isinstance(params, AnyOf) and len(known) == len(members):

@@ -16,7 +16,7 @@ from sfteval.checks.kinds import CheckFault, CheckKind, Context, Params
 from sfteval.records import MetricInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PER_SAMPLE = "per_sample"
@@ -81,6 +81,11 @@ class Table:
         members = ",".join(f"{each}={self._metric(each, checks).version}" for each in sorted(params.siblings()))
         return MetricInfo(metric.lower, metric.upper, metric.higher_is_better, f"{metric.version}({members})")
 
+    def repeats_needed(self, checks: Mapping[str, Mapping[str, Any]]) -> Mapping[tuple[str | int, ...], int]:
+        """Return how many repeats of a prompt valid checks need, by the field that says so."""
+        read = {name: self.read(check)[1] for name, check in checks.items()}
+        return {(name, "k"): getattr(params, "k", 1) for name, params in read.items() if params.spans() == "repeats"}
+
     def examine(self, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> Sequence[CheckFault]:
         """Return the faults of checks with valid parameters: unknown siblings, cycles, schemas that do not load."""
         faults: list[CheckFault] = []
@@ -92,6 +97,7 @@ class Table:
                     do = f"Did you mean {near[0]!r}?" if near else ""
                     expected = "a check of this suite: one of " + ", ".join(sorted(checks))
                     faults.append(CheckFault((name, kind.name), f"{sibling!r}", expected, do))
+            faults.extend(_spanning_faults(name, kind, params, read))
             try:
                 kind.prepare(params, Context(folder, self))
             except (ValueError, OSError) as error:
@@ -112,6 +118,12 @@ class Table:
         """Return what a row lacks: the reference that a check reads, or its own checks and their faults."""
         faults: list[CheckFault] = []
         read = {name: self.read(check) for name, check in checks.items()}
+        answers = 1 + len(row.get("turns") or ())
+        for name, (_, params) in read.items():
+            if params.turns_needed() > answers:
+                expected = f"at least {params.turns_needed()}, for the check {name!r}"
+                found = f"a conversation of {answers} answer" + "s" * (answers > 1)
+                faults.append(CheckFault((), found, expected, "Add user messages under `turns`."))
         wanting = [name for name, (_, params) in read.items() if params.needs_reference()]
         if wanting and row.get("reference") is None:
             expected = f"the field 'reference', which the check {wanting[0]!r} compares with"
@@ -162,6 +174,23 @@ class Table:
 
 
 _EXPECTED = {"json_schema": "a JSON Schema that can be used without a network"}
+
+
+def _spanning_faults(
+    name: str, kind: CheckKind, params: Params, read: Mapping[str, tuple[CheckKind, Params]]
+) -> Iterator[CheckFault]:
+    """Yield what a check cannot stand on: what spans repeats stands alone, and counts passes of scores in 0…1."""
+    for sibling in params.siblings():
+        if sibling not in read:
+            continue
+        other, inner = read[sibling]
+        metric = other.metric
+        if inner.spans() == "repeats" or (params.spans() and inner.spans()):
+            found, expected = f"{sibling!r}, which spans {inner.spans()} itself", "a check of one answer"
+            yield CheckFault((name, kind.name), found, expected)
+        elif params.spans() and (metric.lower, metric.upper, metric.higher_is_better) != (0.0, 1.0, True):
+            expected = "a check that passes at 1 and fails at 0"
+            yield CheckFault((name, kind.name), f"{sibling!r}, whose scores are no passes", expected)
 
 
 def find_circle(waits_for: Mapping[str, Sequence[str]]) -> tuple[str, tuple[str, ...]]:

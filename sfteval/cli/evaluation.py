@@ -35,7 +35,10 @@ def evaluate(
         "seconds": manifest.seconds,
         "counts": dict(manifest.counts),
         "metrics": metric_rows(done.run),
+        "warnings": list(manifest.extra["warnings"]),
     }
+    for text in manifest.extra["warnings"]:
+        typer.echo(f"warning: {text}", err=True)
     show(result, evaluation_table, as_json)
 
 

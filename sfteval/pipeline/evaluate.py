@@ -99,7 +99,8 @@ class Evaluation:
         self._reused += len(wanted) - len(pending)
         self._computed += len(pending)
         self._respond(writer, pending, f"{label} {suite}".strip())
-        return [sample_of(item, one, self._answers, grader) for item, one in zip(items, asked, strict=True)]
+        samples = [sample_of(item, one, self._answers, grader) for item, one in zip(items, asked, strict=True)]
+        return grader.together(samples)
 
     def _respond(self, writer: RunWriter, pending: Sequence[Request], label: str) -> None:
         if not pending:

@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sfteval.checks import Answer, bind
+from sfteval.checks import Answer, bind, bind_repeats
 from sfteval.checks import early_exit as settle
 from sfteval.errors import TaskError
 from sfteval.keys import content_key
+from sfteval.pipeline.repeats import with_spanning
 from sfteval.records import BackendFailure, ChatAsk, FinishReason, Generate, Response, RollingAsk, Sample, Status
 from sfteval.requests import Asked, prompt_key
 
@@ -45,6 +46,7 @@ class CheckGrader:
         `only_whole` then names the checks that keep answers from ending early.
         """
         self._judge = bind(checks, folder)
+        self._judge_repeats = bind_repeats(checks, folder)
         lost, self.only_whole = settle(checks) if early_exit else (None, ())
         self._lost = lost
         self._key = content_key("early_exit", checks)
@@ -81,6 +83,10 @@ class CheckGrader:
         error = "; ".join(unjudged) or None
         return Graded(scores, evidence, prompt, answer.text, error, response.finish_reason)
 
+    def together(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Add what only all repeats of a prompt say."""
+        return with_spanning(samples, self._judge_repeats)
+
 
 class LmEvalGrader:
     """Grades with lm-eval's own metrics; `tasks` adds up the windows of rolling texts."""
@@ -88,6 +94,10 @@ class LmEvalGrader:
     def watched(self, asked: Asked) -> Asked:
         """Return the ask as it is: lm-eval's answers never end early."""
         return asked
+
+    def together(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return the samples as they are: lm-eval's tasks are asked once."""
+        return list(samples)
 
     def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
         """Let the task grade its document."""

@@ -20,11 +20,11 @@ from sfteval.records import Families, Suite
 from sfteval.spec import load_families, load_suite, require_distinct
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sfteval.pipeline.grading import Graded
-    from sfteval.records import Gate, Item, MetricInfo, Plan, Response, SuiteFile
+    from sfteval.records import Gate, Item, MetricInfo, Plan, Response, Sample, SuiteFile
     from sfteval.requests import Asked
 
 
@@ -37,6 +37,10 @@ class Grader(Protocol):
 
     def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
         """Grade `item`; `responses` holds the answers to each of its asks."""
+        ...
+
+    def together(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Add what only the samples of a suite together say, such as pass@k over the repeats of a prompt."""
         ...
 
 
@@ -142,9 +146,7 @@ def _resolve(
         metrics[f"{suite.suite}/"] = CHECK_TABLE.metrics(suite.checks)
         grader = CheckGrader(suite.checks, file.path.parent, early_exit=suite.early_exit)
         graders[suite.suite] = grader
-        if suite.early_exit and grader.only_whole:
-            names = ", ".join(grader.only_whole)
-            warnings.append(f"{suite.suite}: early_exit has no effect: only a whole answer settles {names}")
+        warnings += _doubts(suite, grader)
         return chat_items(suite)
     from sfteval.tasks import load_tasks
 
@@ -154,3 +156,12 @@ def _resolve(
         metrics[f"{suite.suite}/{task.name}"] = dict(task.metrics)
         warnings += task.warnings
     return [item for task in loaded for item in task.items]
+
+
+def _doubts(suite: Suite, grader: CheckGrader) -> Iterator[str]:
+    """Yield what a suite asks for in vain."""
+    if suite.early_exit and grader.only_whole:
+        names = ", ".join(grader.only_whole)
+        yield f"{suite.suite}: early_exit has no effect: only a whole answer settles {names}"
+    if suite.n > 1 and suite.generate.temperature == 0:
+        yield f"{suite.suite}: n: {suite.n} at temperature 0: all repeats of a prompt are one and the same answer"

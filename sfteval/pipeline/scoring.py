@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from sfteval.records import Item, Run, SuiteFile
 
 SHOWN = 5
+_OTHER_GREEDY = (
+    "another answer to a prompt that the suite asks at temperature 0",
+    "the same answer in every repeat",
+    "Set `generate: {temperature: …}` to what the answers were sampled with.",
+)
 
 
 class ResponseRow(Strict):
@@ -155,7 +160,10 @@ def match(planned: Planned, rows: Sequence[ResponseRow], backend: RecordedBacken
             faults.append(Fault(f"{where} row {number}", *problem))
         if row.response is not None:
             answer = RecordedAnswer(row.response, row.finish_reason)
-            found.answers.update((key, answer) for item in items for key in _keys(item, planned, backend, fingerprint))
+            keys = [key for item in items for key in _keys(item, planned, backend, fingerprint)]
+            if any(found.answers.get(key, answer) != answer for key in keys):
+                faults.append(Fault(f"{where} row {number}", *_OTHER_GREEDY))
+            found.answers.update(dict.fromkeys(keys, answer))
     found.unanswered.extend(f"{suite}/{sample}" for (suite, sample), items in waiting.items() for _ in items)
     if not found.answers and not faults:
         expected = "the id or the last user message of a sample of these suites"

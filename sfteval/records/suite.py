@@ -129,6 +129,7 @@ class Suite(Strict):
     samples: str | Annotated[tuple[SampleRow, ...], Field(min_length=1)] | None = None
     system: str | None = None
     generate: Generation = Generation()
+    n: Annotated[int, Field(ge=1, le=1000)] = 1
     checks: dict[Name, dict[str, Any]] = {}
     lm_eval: LmEvalBlock | None = None
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
@@ -146,6 +147,9 @@ class Suite(Strict):
             raise ValueError(msg)
         if self.lm_eval is not None and self.checks:
             msg = "an lm_eval suite brings its own metrics; checks are not allowed"
+            raise ValueError(msg)
+        if self.n > 1 and self.lm_eval is not None:
+            msg = "n repeats the prompts of samples; an lm_eval suite has none"
             raise ValueError(msg)
         if self.early_exit and self.lm_eval is not None:
             msg = "early_exit ends answers that checks have settled; an lm_eval suite has no checks"

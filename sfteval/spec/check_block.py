@@ -39,7 +39,18 @@ def check_block_faults(document: Located, fence: Fence, table: CheckTable) -> It
         for fault in table.examine(checks, fence.folder):
             path = ("checks", *fault.path)
             faults.append(document.fault(path, f"{fault.found} in {dotted(path)}", fault.expected, fault.do))
+    if not faults and len(checks) == len(block):
+        faults.extend(_repeat_faults(document, checks, table))
     yield from faults
+
+
+def _repeat_faults(document: Located, checks: dict[str, dict[str, Any]], table: CheckTable) -> Iterator[Fault]:
+    written = document.data.get("n", 1)
+    for inner, needed in table.repeats_needed(checks).items():
+        if isinstance(written, int) and needed > written:
+            path = ("checks", *inner)
+            found = f"{needed} in {dotted(path)}, and {written} answer{'s' * (written != 1)} to each prompt"
+            yield document.fault(path, found, "at most the suite's `n`", "Set `n` to that or more.")
 
 
 def row_faults(placed: PlacedRow, checks: Mapping[str, Mapping[str, Any]], table: CheckTable) -> Iterator[Fault]:

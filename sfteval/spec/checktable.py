@@ -57,6 +57,10 @@ class CheckTable(Protocol):
         """Return the files that checks with valid parameters name, as written, by field path."""
         ...
 
+    def repeats_needed(self, checks: Mapping[str, Mapping[str, Any]]) -> Mapping[FieldPath, int]:
+        """Return how many repeats of a prompt valid checks need, by the field that says so."""
+        ...
+
     def examine(self, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> Sequence[CheckFault]:
         """Return the faults between checks with valid parameters: siblings, cycles, unreadable schemas."""
         ...

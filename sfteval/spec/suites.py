@@ -107,6 +107,8 @@ def _source_faults(document: Located) -> Iterator[Fault]:
     if block is not None and document.data.get("early_exit") is True:
         expected = "none: no checks settle lm-eval's answers"
         yield document.fault(("early_exit",), "early_exit beside lm_eval", expected, key=True)
+    if block is not None and document.data.get("n", 1) != 1:
+        yield document.fault(("n",), "n beside lm_eval", "none: n repeats the prompts of samples", key=True)
     if block is not None and checks and samples is None:
         yield document.fault(("checks",), "checks beside lm_eval", "none: the tasks bring their metrics", key=True)
 

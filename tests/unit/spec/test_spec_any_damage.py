@@ -38,12 +38,15 @@ GOOD = {
         "own": {"per_sample": "all"},
         "all": {"all_of": ["fits", "t"]},
         "say": {"contains": ["a"]},
+        "two": {"pass_at": "fits", "k": 2},
+        "turn": {"at_turn": "fits", "turn": 1},
     },
     "gates": [
         {"check": "t", "improves": {"against": "base", "by": 0.1}},
         {"check": "all", "name": "n", "no_regression": {"against": "base", "margin": 0.1}, "alpha": 0.1},
     ],
     "max_errored": 0.1,
+    "n": 2,
 }
 LM_EVAL = {
     "suite": "y",
