@@ -1,17 +1,35 @@
-"""The shipped suites load, are large enough, and say how they are run."""
+"""The shipped suites load, are large enough, ask nothing twice, say how they are run, and can be answered.
+
+Every sample has an answer that its checks accept: the reference itself, or a row of `fixtures/shipped_answers/`. An
+empty answer and the prompt repeated must fail what the suite is about.
+"""
 
 import json
+import re
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sfteval.checks import CHECK_TABLE, Answer, bind
-from sfteval.records import FinishReason, Suite
+from sfteval.pipeline.scoring import score_answers
+from sfteval.records import FinishReason, SampleRow, Suite
 from sfteval.spec import load_families, load_suite, require_distinct
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "suites").rglob("*.suite.yaml"))
-WITH_SAMPLES = ("instructions", "json")
+ANSWERS = ROOT / "fixtures" / "shipped_answers"
+MOST_ALIKE = 0.6
+COUNTS = {"instructions": 205, "json": 80, "choices": 42, "documents": 61}
+ABOUT = {
+    "instructions": "followed",
+    "json": "all",
+    "choices": "right_label",
+    "documents": "written_right",
+}
+"""Which check says whether a suite's question was answered."""
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +45,57 @@ def suites() -> dict[str, Suite]:
     return {file.suite.suite: file.suite for file in loaded}
 
 
-def test_sizes_and_distinct_prompts(suites: dict[str, Suite]) -> None:
-    prompts = [row.messages[-1].content for name in WITH_SAMPLES for row in suites[name].samples]
-    assert [len(suites[name].samples) for name in WITH_SAMPLES] == [50, 48]
-    assert len({prompt.casefold() for prompt in prompts}) == len(prompts)
-    assert "all" in suites["json"].checks
+@pytest.fixture(scope="module")
+def rows(suites: dict[str, Suite]) -> dict[str, tuple[SampleRow, ...]]:
+    return {name: suites[name].samples for name in COUNTS}
+
+
+def folder(suite: str) -> Path:
+    return next(path.parent for path in FILES if path.name == f"{suite}.suite.yaml")
+
+
+def accepted_answers(suite: str, rows: tuple[SampleRow, ...]) -> dict[str, str]:
+    """Return an answer to each sample: what is written down for it, or its reference."""
+    path = ANSWERS / f"{suite}.jsonl"
+    if not path.exists():
+        return {row.id: as_text(row.reference) for row in rows}
+    written = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["id"]: row["response"] for row in written}
+
+
+def as_text(reference: Any) -> str:
+    return reference if isinstance(reference, str) else json.dumps(reference, ensure_ascii=False)
+
+
+def asked(row: SampleRow) -> str:
+    """Return what people say in a conversation, in one text."""
+    return " ".join(message.content for message in row.messages if message.role == "user")
+
+
+def test_sizes(rows: dict[str, tuple[SampleRow, ...]]) -> None:
+    assert {name: len(samples) for name, samples in rows.items()} == COUNTS
+    assert set(COUNTS) == set(ABOUT)
+
+
+def test_ids_are_unique_over_all_suites(rows: dict[str, tuple[SampleRow, ...]]) -> None:
+    ids = Counter(row.id for samples in rows.values() for row in samples)
+    assert [each for each, times in ids.items() if times > 1] == []
+
+
+def test_no_two_prompts_are_alike(rows: dict[str, tuple[SampleRow, ...]]) -> None:
+    """Word 3-grams of any two conversations overlap by less than 60 % (Jaccard)."""
+    grams = {}
+    for suite, samples in rows.items():
+        for row in samples:
+            words = re.findall(r"\w+", asked(row).casefold())
+            grams[f"{suite} {row.id}"] = frozenset(zip(words, words[1:], words[2:], strict=False)) or frozenset(words)
+    holders: dict[Any, list[str]] = {}
+    for name, own in grams.items():
+        for gram in own:
+            holders.setdefault(gram, []).append(name)
+    shared = Counter(pair for names in holders.values() for pair in combinations(names, 2))
+    alike = [(a, b) for (a, b), n in shared.items() if n / len(grams[a] | grams[b]) >= MOST_ALIKE]
+    assert alike == []
 
 
 @pytest.mark.parametrize("path", [*FILES, ROOT / "suites" / "families.yaml"], ids=lambda path: path.name)
@@ -41,48 +105,44 @@ def test_first_line_is_the_command(path: Path) -> None:
     assert first == f"# pytest {named} --candidate MODEL --base MODEL --previous none"
 
 
-def test_json_references_are_what_the_checks_accept(suites: dict[str, Suite]) -> None:
-    suite = suites["json"]
-    judge = bind(suite.checks, ROOT)
+@pytest.mark.parametrize("name", COUNTS)
+def test_every_sample_can_be_answered(name: str, suites: dict[str, Suite]) -> None:
+    suite = suites[name]
+    judge, answers = bind(suite.checks, folder(name)), accepted_answers(name, suite.samples)
+    gated = {gate.check for gate in suite.gates}
+    assert set(answers) == {row.id for row in suite.samples}
+    refused = {}
     for row in suite.samples:
-        answer = Answer(json.dumps(row.reference), FinishReason.END_TURN, reference=row.reference)
-        assert {name: outcome.score for name, outcome in judge(answer).items()} == dict.fromkeys(suite.checks, 1.0), (
-            row.id
-        )
+        outcomes = judge(answer(row, answers[row.id]))
+        bad = {check: outcomes[check].evidence for check in gated if outcomes[check].score != 1.0}
+        if bad:
+            refused[row.id] = bad
+    assert refused == {}
 
 
-GOOD = {
-    "tea-steps": "- Boil water.\n- Add the tea.\n- Wait four minutes.",
-    "capital-one-word": "Lisbon",
-    "date-iso": "2021-03-07",
-    "table-fruit": "| Fruit | Colour |\n|---|---|\n| Apple | red |\n| Plum | blue |\n| Lime | green |",
-    "code-python": "```python\ndef square(x):\n    return x * x\n```",
-    "quotation-marks": '"Slow rain fills the well."',
-    "placeholder-mail": "Dear [name], your appointment on [date] is confirmed.",
-    "csv-animals": "name,legs\ncat,4\nhen,2\nant,6",
-    "xml-note": "<note><to>Ann</to><body>Hello</body></note>",
-    "yaml-pet": "name: Rex\nage: 3",
-    "json-list-days": '["Saturday", "Sunday"]',
-    "two-parts": "Advantage: no commute.\nDisadvantage: less company.",
-    "separator": "Hello!\n---\nGood day!",
-    "answer-final": "A hexagon has six sides.\nAnswer: 6",
-    "keyword-twice": "The bridge is old.\nBelow the Bridge the water is green.",
-}
-
-
-def test_instructions_can_be_followed(suites: dict[str, Suite]) -> None:
-    suite = suites["instructions"]
-    judge = bind(suite.checks, ROOT)
-    rows = {row.id: row for row in suite.samples}
-    for identifier, text in GOOD.items():
-        outcome = judge(Answer(text, FinishReason.END_TURN, vars=rows[identifier].vars))["followed"]
-        assert outcome.score == 1.0, (identifier, outcome.evidence)
-
-
-def test_an_empty_or_echoed_answer_follows_nothing(suites: dict[str, Suite]) -> None:
-    suite = suites["instructions"]
-    judge = bind(suite.checks, ROOT)
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_empty_or_echoed_answer_is_wrong(name: str, suites: dict[str, Suite]) -> None:
+    suite = suites[name]
+    judge = bind({ABOUT[name]: suite.checks[ABOUT[name]]} if name != "json" else suite.checks, folder(name))
     for row in suite.samples:
         for text in ("", row.messages[-1].content):
-            outcome = judge(Answer(text, FinishReason.END_TURN, vars=row.vars))["followed"]
+            outcome = judge(answer(row, text))[ABOUT[name]]
             assert outcome.score == 0.0, (row.id, text, outcome.evidence)
+
+
+def answer(row: SampleRow, text: str) -> Answer:
+    return Answer(text, FinishReason.END_TURN, messages=row.messages, reference=row.reference, vars=row.vars)
+
+
+def test_an_unchanged_model_is_proven_to_have_lost_nothing(suites: dict[str, Suite], tmp_path: Path) -> None:
+    """Margins are wide enough for the number of samples: equal answers settle every gate against base."""
+    for name in COUNTS:
+        answers = accepted_answers(name, suites[name].samples)
+        lines = [{"id": key, "response": text, "finish_reason": "end_turn"} for key, text in answers.items()]
+        responses = tmp_path / f"{name}.jsonl"
+        responses.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        path = folder(name) / f"{name}.suite.yaml"
+        scored = score_answers([path], responses, tmp_path / "runs", base=str(responses))
+        verdicts = {gate["node"].split("::")[1]: gate["verdict"] for gate in scored["gates"]}
+        assert {v for gate, v in verdicts.items() if "previous" not in gate} == {"PASS"}, verdicts
+        assert {v for gate, v in verdicts.items() if "previous" in gate} <= {"NOT_JUDGED"}, verdicts
