@@ -78,6 +78,8 @@ def _micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Step:
 def collate(rows: Sequence[Encoded], pad_id: int) -> Micro:
     """Return `input_ids` and `labels`, shape (rows, longest), padded right; `attention_mask` only if there is padding.
 
+    `weights` (the same shape) only where labels do not all count the same.
+
     Padding is masked by place and never by value: a pad token that is also the end-of-turn token stays trained.
     """
     longest = max(len(row.ids) for row in rows)
@@ -89,12 +91,19 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Micro:
         labels[index, : len(row.ids)] = torch.tensor(row.labels)
         mask[index, : len(row.ids)] = 1
     batch = {"input_ids": ids, "labels": labels}
+    if any(row.prompt_weight for row in rows):
+        batch["weights"] = torch.tensor([row.weights + [0.0] * (longest - len(row.ids)) for row in rows])
     return batch if bool(mask.all()) else batch | {"attention_mask": mask}
 
 
 def label_count(micro: Micro) -> int:
     """Return how many labels of a micro-batch count in the loss: the first column is never predicted."""
     return int((micro["labels"][:, 1:] != IGNORED).sum())
+
+
+def label_weight(micro: Micro) -> float:
+    """Return the summed weight of a micro-batch's labels: what the loss is divided by."""
+    return float(micro["weights"][:, 1:].double().sum()) if "weights" in micro else float(label_count(micro))
 
 
 class StepBatches(torch.utils.data.Dataset[Any]):

@@ -95,7 +95,7 @@ def check_checkpoint(folder: Path, template: ChatTemplate, rows: Sequence[Row]) 
     saved = chat_template(AutoTokenizer.from_pretrained(str(folder)), str(folder))
     for row in rows:
         before = row.messages[: next(i for i, turn in enumerate(row.turns) if turn.role == "assistant")]
-        texts = [one.render(before, prompt=True) for one in (template, saved)]
+        texts = [one.render(before, prompt=True, tools=row.tool_list) for one in (template, saved)]
         if texts[0] != texts[1]:
             raise TrainingError(
                 f"{row.where}: the saved chat template renders another prompt than the one that trained"

@@ -9,40 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PrivateAttr, StringConstraints
+from pydantic import Field, PrivateAttr
 
 from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.records import Strict
+from sfteval.train.data_config import Data, Positive, Text
 from sfteval.yamlfile import dotted, read_yaml, shown, validate
 
 if TYPE_CHECKING:
     from sfteval.errors import Fault
     from sfteval.yamlfile import Located
 
-LossOn = Literal["assistant", "last_assistant", "all"]
 Schedule = Literal["cosine", "linear", "constant"]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+SUITES = "suites"
 LATER = {"hooks": "It arrives with the training work; remove it."}
-
-
-class Source(Strict):
-    """One file of training rows. `weight` is how often each row is drawn per epoch: 0.5 a seeded half, 2.0 twice."""
-
-    path: Text
-    format: Literal["messages"] = "messages"
-    weight: Positive = 1.0
-
-
-class Data(Strict):
-    """What is trained on. `holdout` is the share of rows kept out by the hash of their content."""
-
-    train: Annotated[tuple[Source, ...], Field(min_length=1)]
-    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    max_length: Annotated[int, Field(ge=2)] = 1024
-    loss_on: LossOn = "assistant"
 
 
 class Lora(Strict):
@@ -129,10 +111,15 @@ def _later_faults(document: Located) -> list[Fault]:
 def _missing_files(config: TrainingConfig, document: Located, folder: Path) -> list[Fault]:
     missing = []
     for index, source in enumerate(config.data.train):
-        if not (folder / Path(source.path).expanduser()).is_file():
+        if source.path and not (folder / Path(source.path).expanduser()).is_file():
             place = ("data", "train", index, "path")
             found = f"no file {source.path!r} in {dotted(place)}"
-            missing.append(document.fault(place, found, "a JSONL file (paths resolve from the config's folder)"))
+            missing.append(document.fault(place, found, "a data file (paths resolve from the config's folder)"))
+    for index, path in enumerate(config.data.against or ()):
+        if not (folder / Path(path).expanduser()).exists():
+            where = ("data", "against", index)
+            found = f"nothing at {path!r} in {dotted(where)}"
+            missing.append(document.fault(where, found, "a suite, a folder of suites or a JSONL file"))
     return missing
 
 
@@ -140,12 +127,16 @@ def _resolved(config: TrainingConfig, folder: Path) -> TrainingConfig:
     def absolute(path: str) -> str:
         return str((folder / Path(path).expanduser()).resolve())
 
-    sources = tuple(source.model_copy(update={"path": absolute(source.path)}) for source in config.data.train)
-    local = (folder / Path(config.model).expanduser()).exists()
+    data, local = config.data, (folder / Path(config.model).expanduser()).exists()
+    sources = tuple(s.model_copy(update={"path": absolute(s.path)}) if s.path else s for s in data.train)
+    against = data.against
+    if against is None and (folder / SUITES).is_dir():
+        against = (SUITES,)
+    places = {"train": sources, "against": None if against is None else tuple(map(absolute, against))}
     return config.model_copy(
         update={
             "model": absolute(config.model) if local else config.model,
-            "data": config.data.model_copy(update={"train": sources}),
+            "data": data.model_copy(update=places),
             "output": absolute(config.output),
         }
     )

@@ -56,7 +56,13 @@ def _encode_all(rows: Iterable[Row], template: ChatTemplate, config: TrainingCon
         if row.key in encoded:
             continue
         try:
-            encoded[row.key] = encode(row.turns, template, config.data.loss_on)
+            encoded[row.key] = encode(
+                row.turns,
+                template,
+                config.data.loss_on,
+                tools=row.tool_list,
+                prompt_weight=config.data.prompt_weight,
+            )
         except MaskError as error:
             faults.append(Fault(row.where, str(error), "a conversation that can be masked for certain"))
     if len(faults) > SHOWN:

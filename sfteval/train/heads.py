@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def label_nll(model: Any, micro: Micro) -> torch.Tensor:
-    """Return the sum of negative log-likelihoods over the labels, in nats; a scalar with a graph."""
+    """Return the sum of negative log-likelihoods over the labels, in nats, weighted where weights are given.
+
+    A scalar with a graph.
+    """
     labels = micro["labels"][:, 1:]
     chosen = labels != IGNORED
     length = labels.shape[1] + 1
@@ -32,8 +35,11 @@ def label_nll(model: Any, micro: Micro) -> torch.Tensor:
 
     handle = head.register_forward_pre_hook(keep_chosen)
     try:
-        inputs = {name: value for name, value in micro.items() if name != "labels"}
+        inputs = {name: value for name, value in micro.items() if name not in ("labels", "weights")}
         logits = model(**inputs, use_cache=False).logits
     finally:
         handle.remove()
+    if "weights" in micro:
+        each = cross_entropy(logits.float(), labels[chosen], reduction="none")
+        return (each * micro["weights"][:, 1:][chosen]).sum()
     return cross_entropy(logits.float(), labels[chosen], reduction="sum")

@@ -2,8 +2,9 @@
 
 Comes in: model, plan of steps, method. Goes out: the trained model inside the trainer, and the loss curve. TRL and
 transformers own optimiser, schedule, clipping, callbacks, devices and PEFT; ours are the batches (one optimiser step
-is one item, see `batches`) and the loss: the sum over the step's label tokens divided by their number, whatever the
-micro-batches (defect: gradient accumulation scaled wrongly, transformers#35203), computed at labelled positions only.
+is one item, see `batches`) and the loss: the sum over the step's label tokens divided by their number (or weight),
+whatever the micro-batches (defect: gradient accumulation scaled wrongly, transformers#35203), computed at labelled
+positions only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 
 from sfteval.errors import TrainingError
 from sfteval.quiet import library_noise_off
-from sfteval.train.batches import label_count
+from sfteval.train.batches import label_count, label_weight
 from sfteval.train.heads import label_nll
 from sfteval.train.movement import check_gradients
 from sfteval.train.trained import CurvePoint
@@ -62,9 +63,10 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         model.train()
         micros = [self._prepare_inputs(micro) for micro in inputs["micro"]]
         labels = sum(label_count(micro) for micro in micros)
+        weight = sum(label_weight(micro) for micro in micros)
         total = torch.zeros((), device=self.args.device)
         for micro in micros:
-            loss = label_nll(model, micro) / max(labels, 1)
+            loss = label_nll(model, micro) / (weight or 1.0)
             self.accelerator.backward(loss)
             total += loss.detach()
         self._record(total.item(), micros, labels)
@@ -143,9 +145,9 @@ def mean_nll(model: Any, micros: Sequence[Micro]) -> float:
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    total, labels = 0.0, 0
+    total, weight = 0.0, 0.0
     for micro in micros:
         total += float(label_nll(model, {name: value.to(device) for name, value in micro.items()}))
-        labels += label_count(micro)
+        weight += label_weight(micro)
     model.train(training)
-    return total / max(labels, 1)
+    return total / (weight or 1.0)

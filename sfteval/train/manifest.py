@@ -51,7 +51,8 @@ def config_entries(config: TrainingConfig) -> dict[str, Any]:
 def data_entries(config: TrainingConfig, data: Prepared) -> dict[str, Any]:
     """Return per file its sha256 and row counts, and what the mask engine made of them."""
     files = [
-        {"path": source.path, "sha256": file_key(Path(source.path)), "weight": source.weight} | counts
+        {"path": source.place, "sha256": file_key(Path(source.path)) if source.path else "", "weight": source.weight}
+        | counts
         for source, counts in zip(config.data.train, data.split.counts, strict=True)
     ]
     tokens = sum(len(row.ids) for row in data.train)

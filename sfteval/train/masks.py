@@ -10,24 +10,33 @@ conversation up to each assistant turn. Either way the labelled ids are decoded 
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sfteval.train.template import RenderError
+from sfteval.train.template import RenderError, first_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sfteval.train.config import LossOn
+    from sfteval.train.data_config import LossOn
     from sfteval.train.rows import Turn
-    from sfteval.train.template import ChatTemplate
+    from sfteval.train.template import ChatTemplate, Tools
 
 IGNORED = -100
 
 
 class MaskError(Exception):
-    """This conversation cannot be masked for certain; the message is the reason."""
+    """This conversation cannot be masked for certain; the message is the reason. `kind`: special or mask."""
+
+    def __init__(self, reason: str, kind: str = "mask") -> None:
+        """Take the reason and what the audit counts it as."""
+        super().__init__(reason)
+        self.kind = kind
+
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,96 +48,142 @@ class Encoded:
         labels: `ids` where the loss counts, `IGNORED` elsewhere; same length.
         spans: Token ranges [start, end) of the assistant's turns, end-of-turn token included.
         source: Where the spans came from.
+        learned: Token ranges that count fully in the loss.
+        prompt_weight: Weight in the loss of all other tokens; above 0 they have labels too.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
     source: Literal["markers", "prefixes"]
+    learned: tuple[Span, ...] = ()
+    prompt_weight: float = 0.0
 
     @property
     def trained(self) -> int:
-        """How many labels count in the loss (the first token is never predicted)."""
-        return sum(label != IGNORED for label in self.labels[1:])
+        """How many labels count fully in the loss (the first token is never predicted)."""
+        return sum(end - max(start, 1) for start, end in self.learned)
+
+    @property
+    def weights(self) -> list[float]:
+        """The weight of each token in the loss."""
+        weights = [self.prompt_weight] * len(self.ids)
+        for start, end in self.learned:
+            weights[start:end] = [1.0] * (end - start)
+        return weights
 
 
-def encode(turns: Sequence[Turn], template: ChatTemplate, loss_on: LossOn = "assistant") -> Encoded:
+def encode(
+    turns: Sequence[Turn],
+    template: ChatTemplate,
+    loss_on: LossOn = "assistant",
+    *,
+    tools: Tools = None,
+    prompt_weight: float = 0.0,
+) -> Encoded:
     """Encode one conversation.
 
     Raises:
         MaskError: The template cannot render it, drops or changes a turn, is not prefix-stable, writes no end-of-turn
             token, or the ids do not decode to the text.
     """
-    _refuse_special(turns, template)
+    _refuse_special(turns, template, tools)
     try:
-        _refuse_dropped(turns, template)
-        text = template.render(_messages(turns))
-        starts, source = _starts(turns, text, template)
+        text = template.render(_messages(turns), tools=tools)
+        _refuse_dropped(turns, template, text, tools)
+        starts, source = _starts(turns, text, template, tools)
     except RenderError as error:
         raise MaskError(str(error)) from None
     ids = template.encode(text)
-    answers = [turn.content for turn in turns if turn.role == "assistant"]
-    spans = [_span(text, ids, start, answer, template) for start, answer in zip(starts, answers, strict=True)]
-    return Encoded(tuple(ids), _labels(ids, spans, loss_on), tuple(spans), source)
+    answers = [turn for turn in turns if turn.role == "assistant"]
+    learning = [loss_on != "last_assistant" or turn is answers[-1] for turn in answers]
+    spans = tuple(
+        _span(text, ids, start, turn, template, whole=learned)
+        for start, turn, learned in zip(starts, answers, learning, strict=True)
+    )
+    learned = {"assistant": spans, "last_assistant": spans[-1:], "all": ((0, len(ids)),)}[loss_on]
+    labels = tuple(ids) if prompt_weight else _labels(ids, learned)
+    return Encoded(tuple(ids), labels, spans, source, learned, prompt_weight)
 
 
-def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+def _messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    return [turn.message for turn in turns]
 
 
-def _refuse_special(turns: Sequence[Turn], template: ChatTemplate) -> None:
+def _refuse_special(turns: Sequence[Turn], template: ChatTemplate, tools: Tools) -> None:
     for index, turn in enumerate(turns):
-        inside = [special for special in template.specials if special in turn.content]
+        inside = [special for special in template.specials if special in turn.content or special in turn.more]
         if inside:
-            raise MaskError(f"message {index}: the content holds the special token {inside[0]!r}")
+            raise MaskError(f"message {index}: the content holds the special token {inside[0]!r}", "special")
+    if tools:
+        written = json.dumps(tools, ensure_ascii=False)
+        inside = [special for special in template.specials if special in written]
+        if inside:
+            raise MaskError(f"the tools hold the special token {inside[0]!r}", "special")
 
 
-def _refuse_dropped(turns: Sequence[Turn], template: ChatTemplate) -> None:
-    role = template.dropped_role(tuple(turn.role for turn in turns))
+def _refuse_dropped(turns: Sequence[Turn], template: ChatTemplate, text: str, tools: Tools) -> None:
+    roles = tuple(turn.role for turn in turns)
+    if tools or any(turn.more for turn in turns):
+        # Probes have no calls to answer, and templates refuse such turns: the row itself is looked for. JSON forms
+        # of a tool's answer are the template's business.
+        spoken = [turn for turn in turns if turn.role != "tool"]
+        role = first_missing(text, [turn.role for turn in spoken], [_core(turn) for turn in spoken])
+    else:
+        role = template.dropped_role(roles)
     if role:
         raise MaskError(f"the chat template drops the {role} turn")
+    missing = [tool["function"]["name"] for tool in tools or () if tool["function"]["name"] not in text]
+    if missing:
+        raise MaskError(f"the chat template drops the tools ({missing[0]!r} is not in the rendered chat)")
+
+
+def _core(turn: Turn) -> str:
+    """Return what no template has a reason to touch: the content after a thought, without outer space."""
+    return turn.content.rpartition("</think>")[2].strip()
 
 
 def _starts(
-    turns: Sequence[Turn], text: str, template: ChatTemplate
+    turns: Sequence[Turn], text: str, template: ChatTemplate, tools: Tools
 ) -> tuple[list[int], Literal["markers", "prefixes"]]:
     """Return the character where each assistant turn starts."""
     if template.markers:
-        marked = _marker_starts(turns, text, template)
+        marked = _marker_starts(turns, text, template, tools)
         if marked is not None:
             return marked, "markers"
-    return _prefix_starts(turns, text, template), "prefixes"
+    return _prefix_starts(turns, text, template, tools), "prefixes"
 
 
-def _marker_starts(turns: Sequence[Turn], text: str, template: ChatTemplate) -> list[int] | None:
+def _marker_starts(turns: Sequence[Turn], text: str, template: ChatTemplate, tools: Tools) -> list[int] | None:
     """Return the markers' starts, or None when a boundary is wrong: late, early, or without the end of the turn."""
-    spans = template.marked(_messages(turns))
+    spans = template.marked(_messages(turns), tools)
     places = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
     if len(spans) != len(places):
         return None
     for (start, end), place in zip(spans, places, strict=True):
-        prompt = prompt_text(turns[:place], template)
+        prompt = prompt_text(turns[:place], template, tools)
         stops = [template.decode([stop]) for stop in template.stop_ids]
         if not text[:start].endswith(prompt) or not any(text[start:end].rstrip().endswith(stop) for stop in stops):
             return None
     return [start for start, _ in spans]
 
 
-def prompt_text(before: Sequence[Turn], template: ChatTemplate) -> str:
+def prompt_text(before: Sequence[Turn], template: ChatTemplate, tools: Tools = None) -> str:
     """Return the generation prompt alone, as rendered after these turns."""
     messages = _messages(before)
-    closed, opened = template.render(messages), template.render(messages, prompt=True)
+    closed = template.render(messages, tools=tools)
+    opened = template.render(messages, prompt=True, tools=tools)
     if not opened.startswith(closed) or opened == closed:
         return opened
     return opened[len(closed) :]
 
 
-def _prefix_starts(turns: Sequence[Turn], text: str, template: ChatTemplate) -> list[int]:
+def _prefix_starts(turns: Sequence[Turn], text: str, template: ChatTemplate, tools: Tools) -> list[int]:
     starts = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant":
             continue
-        prefix = template.render(_messages(turns[:index]), prompt=True)
+        prefix = template.render(_messages(turns[:index]), prompt=True, tools=tools)
         if not text.startswith(prefix):
             raise MaskError(_unstable(index, prefix, text))
         starts.append(len(prefix))
@@ -144,22 +199,64 @@ def _unstable(index: int, prefix: str, text: str) -> str:
     )
 
 
-def _span(text: str, ids: list[int], start: int, answer: str, template: ChatTemplate) -> tuple[int, int]:
-    """Return the token range of the turn that starts at character `start`."""
+def _span(text: str, ids: list[int], start: int, turn: Turn, template: ChatTemplate, *, whole: bool) -> Span:
+    """Return the token range of the turn that starts at character `start`; with `whole`, no part of it may be gone."""
+    answer = turn.content
     prefix = template.encode(text[:start])
     first = len(prefix)
     if ids[:first] != prefix:
         raise MaskError(f"one token joins the end of the prompt and the start of the answer {_short(answer)}")
-    last = next((place for place in range(first, len(ids)) if ids[place] in template.stop_ids), None)
-    if last is None:
-        raise MaskError(f"no end-of-turn token follows the answer {_short(answer)}")
-    written = text[start:].partition(template.decode([ids[last]]))[0]
-    if not written.strip().endswith(answer.strip()):
+    last, written = _end(text, ids, start, first, turn, template)
+    lost = lost_part(turn, written) if whole else ""
+    if lost:
+        raise MaskError(f"the chat template drops the {lost} of the answer {_short(written)}")
+    if not turn.more and whole and not written.strip().endswith(answer.strip()):
         raise MaskError(f"the chat template changes the answer {_short(answer)} to {_short(written)}")
     decoded = template.decode(ids[first:last])
     if normal_text(decoded) != normal_text(written):
         raise MaskError(f"the tokenizer cannot express the answer {_short(written)}: it decodes to {_short(decoded)}")
     return first, last + 1
+
+
+def _end(text: str, ids: list[int], start: int, first: int, turn: Turn, template: ChatTemplate) -> tuple[int, str]:
+    """Return the token that ends the turn and the text before it.
+
+    That is the first end-of-turn token, or, where a turn has several parts (reasoning, calls) that the template ends
+    one by one, the first one behind all of them.
+    """
+    found: list[tuple[int, str]] = []
+    character = start
+    for place in range(first, len(ids)):
+        if ids[place] in template.stop_ids:
+            stop = template.decode([ids[place]])
+            character = text.index(stop, character)
+            found.append((place, text[start:character]))
+            if not turn.more or not lost_part(turn, found[-1][1]):
+                return found[-1]
+            character += len(stop)
+    if not found:
+        raise MaskError(f"no end-of-turn token follows the answer {_short(turn.content)}")
+    return found[0]
+
+
+def lost_part(turn: Turn, written: str) -> str:
+    """Return which part of an assistant's turn the rendered text lacks: reasoning, a tool call; "" if none."""
+    fields = turn.fields
+    for name in ("reasoning_content", "thinking"):
+        if fields.get(name, "").strip() not in written:
+            return "reasoning"
+    for call in fields.get("tool_calls", ()):
+        function = call["function"]
+        texts = [function["name"], *function["arguments"]]
+        texts += [value for value in function["arguments"].values() if isinstance(value, str)]
+        for text in texts:
+            if text not in written and not any(form in written for form in _json_forms(text)):
+                return f"tool call {function['name']!r}"
+    return "" if turn.content.strip() in written or not fields else "content"
+
+
+def _json_forms(text: str) -> list[str]:
+    return [json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (False, True)]
 
 
 def normal_text(text: str) -> str:
@@ -171,9 +268,8 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _labels(ids: Sequence[int], spans: Sequence[tuple[int, int]], loss_on: LossOn) -> tuple[int, ...]:
-    chosen = {"assistant": spans, "last_assistant": spans[-1:], "all": [(0, len(ids))]}[loss_on]
+def _labels(ids: Sequence[int], learned: Sequence[Span]) -> tuple[int, ...]:
     labels = [IGNORED] * len(ids)
-    for start, end in chosen:
+    for start, end in learned:
         labels[start:end] = ids[start:end]
     return tuple(labels)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfteval.errors import TrainingError
-from sfteval.train.masks import IGNORED, normal_text, prompt_text
+from sfteval.train.masks import IGNORED, lost_part, normal_text, prompt_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import torch
+
     from sfteval.train.batches import Micro
-    from sfteval.train.config import LossOn
+    from sfteval.train.data_config import LossOn
     from sfteval.train.masks import Encoded
     from sfteval.train.rows import Row
     from sfteval.train.template import ChatTemplate
@@ -41,11 +43,18 @@ def check_labels(
     for start in range(0, len(rows), CHUNK):
         part = slice(start, start + CHUNK)
         batch = collator(encoded[part])
-        columns = zip(rows[part], encoded[part], batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True)
+        counted = _counted(batch).tolist()
+        columns = zip(rows[part], encoded[part], batch["input_ids"].tolist(), counted, strict=True)
         for row, item, ids, labels in columns:
             if ids[: len(item.ids)] != list(item.ids):
                 raise TrainingError(f"{row.where}: the collator changed the row's token ids")
             _check_row(row, ids[: len(item.ids)], labels, template, loss_on)
+
+
+def _counted(batch: Micro) -> torch.Tensor:
+    """Return the labels that count fully: with a prompt weight, prompts have labels that count a little."""
+    labels = batch["labels"]
+    return labels.where(batch["weights"] == 1.0, IGNORED) if "weights" in batch else labels
 
 
 def _check_row(row: Row, ids: list[int], labels: list[int], template: ChatTemplate, loss_on: LossOn) -> None:
@@ -74,7 +83,8 @@ def _check_turns(row: Row, ids: list[int], runs: list[Run], template: ChatTempla
         raise TrainingError(f"{row.where}: the labels cover {len(runs)} turns; expected {len(places)}")
     for (start, run), place in zip(runs, places, strict=True):
         answer, spoken = row.turns[place].content, template.decode(run[:-1])
-        if not normal_text(spoken).endswith(normal_text(answer)):
+        turn = row.turns[place]
+        if lost_part(turn, spoken) if turn.more else not normal_text(spoken).endswith(normal_text(answer)):
             raise TrainingError(
                 f"{row.where}: the wrong text is trained: {spoken!r}; expected the assistant's {answer!r}"
             )
@@ -86,10 +96,10 @@ def _check_turns(row: Row, ids: list[int], runs: list[Run], template: ChatTempla
 
 
 def _starts_at_prompt(row: Row, before: list[int], place: int, template: ChatTemplate) -> bool:
-    if before == template.encode(template.render(row.messages[:place], prompt=True)):
+    if before == template.encode(template.render(row.messages[:place], prompt=True, tools=row.tool_list)):
         return True
     # Templates that are not prefix-stable: only the generation prompt itself can be compared, as token ids.
-    prompt = template.encode(prompt_text(row.turns[:place], template))
+    prompt = template.encode(prompt_text(row.turns[:place], template, row.tool_list))
     return before[-len(prompt) :] == prompt
 
 

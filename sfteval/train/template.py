@@ -16,7 +16,8 @@ from sfteval.errors import Fault, ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Messages = Sequence[dict[str, str]]
+    Messages = Sequence[dict[str, Any]]
+    Tools = list[dict[str, Any]] | None
 
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 # Letters only: no tokenizer, trim filter or template logic has a reason to touch them.
@@ -46,16 +47,17 @@ class ChatTemplate:
     fingerprint: str
     _roles: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
 
-    def render(self, messages: Messages, *, prompt: bool = False) -> str:
+    def render(self, messages: Messages, *, prompt: bool = False, tools: Tools = None) -> str:
         """Return the chat as text; with `prompt`, ending in the generation prompt. Raises RenderError."""
-        return _render(self.tokenizer, messages, prompt=prompt)
+        return _render(self.tokenizer, messages, prompt=prompt, tools=tools)
 
-    def marked(self, messages: Messages) -> list[tuple[int, int]]:
+    def marked(self, messages: Messages, tools: Tools = None) -> list[tuple[int, int]]:
         """Return the character spans between generation markers."""
         from transformers.utils.chat_template_utils import render_jinja_template
 
         _, spans = render_jinja_template(
             conversations=[list(messages)],
+            tools=tools,
             chat_template=self.tokenizer.chat_template,
             return_assistant_tokens_mask=True,
             **self.tokenizer.special_tokens_map,
@@ -77,7 +79,7 @@ class ChatTemplate:
         if roles not in self._roles:
             probes = [f"{_PROBES[i % len(_PROBES)]}{'v' * (i // len(_PROBES))}k" for i in range(len(roles))]
             text = self.render([{"role": r, "content": p} for r, p in zip(roles, probes, strict=True)])
-            self._roles[roles] = _first_missing(text, roles, probes)
+            self._roles[roles] = first_missing(text, roles, probes)
         return self._roles[roles]
 
 
@@ -105,12 +107,14 @@ def _special_texts(tokenizer: Any) -> list[str]:
     return sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
 
 
-def _render(tokenizer: Any, messages: Messages, *, prompt: bool) -> str:
+def _render(tokenizer: Any, messages: Messages, *, prompt: bool, tools: Tools = None) -> str:
     from jinja2 import TemplateError
 
     try:
-        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=prompt)
-    except TemplateError as error:
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tools=tools, tokenize=False, add_generation_prompt=prompt
+        )
+    except (TemplateError, TypeError) as error:
         raise RenderError(f"the chat template refuses it: {error}") from None
     return text
 
@@ -135,7 +139,27 @@ def _stop_ids(tokenizer: Any, reference: str) -> tuple[int, ...]:
                 "Without one the model never learns to stop; use a template that ends each turn with a special token",
             )
         )
-    return tuple(sorted(stop for stop in found if stop is not None))
+    return tuple(sorted({stop for stop in found | {_stop_after_call(tokenizer)} if stop is not None}))
+
+
+def _stop_after_call(tokenizer: Any) -> int | None:
+    """Return the token that ends a turn of tool calls, which some templates end in another way; None if there is none.
+
+    GPT-OSS ends calls with `<|call|>` and answers with `<|return|>`.
+    """
+    user, name, argument = _PROBES[:3]
+    call = {"id": "call00000", "type": "function", "function": {"name": name, "arguments": {argument: argument}}}
+    messages: Messages = [
+        {"role": "user", "content": user},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    try:
+        text = _render(tokenizer, messages, prompt=False).rstrip()
+    except RenderError:
+        return None
+    if name not in text:
+        return None
+    return next((tokenizer.get_vocab()[s] for s in _special_texts(tokenizer) if text.endswith(s)), None)
 
 
 def _special_after(tokenizer: Any, text: str, answer: str, before: str | None) -> int | None:
@@ -148,9 +172,10 @@ def _special_after(tokenizer: Any, text: str, answer: str, before: str | None) -
     return stop if not tail[:place].strip() else None
 
 
-def _first_missing(text: str, roles: tuple[str, ...], probes: list[str]) -> str:
+def first_missing(text: str, roles: Sequence[str], contents: Sequence[str]) -> str:
+    """Return the role of the first content that does not stand in the text after the ones before it; "" if none."""
     place = 0
-    for role, probe in zip(roles, probes, strict=True):
+    for role, probe in zip(roles, contents, strict=True):
         place = text.find(probe, place)
         if place < 0:
             return role

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from sfteval.train.batches import CALL_TOKENS, MICRO_TOKENS, collate, label_count, plan_steps
-from sfteval.train.masks import IGNORED, Encoded
+from sfteval.train.batches import CALL_TOKENS, MICRO_TOKENS, collate, label_count, label_weight, plan_steps
+from sfteval.train.masks import IGNORED, Encoded, encode
+from sfteval.train.rows import Turn
+from sfteval.train.template import chat_template
 
 
 def encoded(ids, labels):
@@ -64,3 +66,16 @@ def test_without_padding_there_is_no_mask():
     assert set(batch) == {"input_ids", "labels"}
     assert label_count(batch) == 1
     assert batch["labels"].dtype == torch.long
+
+
+def test_a_prompt_weight_is_a_weight_in_the_loss(make_tokenizer):
+    template = chat_template(make_tokenizer(), "m")
+    turns = (Turn("user", "Hi"), Turn("assistant", "Yo"))
+    plain, weighted = encode(turns, template), encode(turns, template, prompt_weight=0.25)
+    assert weighted.labels == weighted.ids == plain.ids
+    ((start, end),) = plain.spans
+    assert weighted.weights == [0.25] * start + [1.0] * (end - start) + [0.25]
+    batch = collate([weighted, encode((Turn("user", "Hello"), turns[1]), template, prompt_weight=0.25)], 0)
+    assert batch["weights"][0, end + 1 :].tolist() == [0.0] * 3
+    assert label_weight(collate([weighted], 0)) == 3 + 0.25 * (len(weighted.ids) - 4)
+    assert "weights" not in collate([plain], 0)

@@ -8,6 +8,7 @@ from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.train import load_config
 from sfteval.train.config import Full, Lora
+from sfteval.train.data_config import Budget
 
 GOOD = """\
 model: org/model
@@ -56,7 +57,15 @@ def test_a_whole_config(config, tmp_path):
 def test_full_and_defaults(config):
     loaded = load_config(config("model: m\ndata: {train: [{path: rows.jsonl}]}\nmethod: {name: full}\n"))
     assert loaded.method == Full()
-    assert loaded.data.model_dump(exclude={"train"}) == {"holdout": 0.0, "max_length": 1024, "loss_on": "assistant"}
+    assert loaded.data.model_dump(exclude={"train"}) == {
+        "holdout": 0.0,
+        "max_length": 1024,
+        "loss_on": "assistant",
+        "prompt_weight": 0.0,
+        "streaming": False,
+        "against": None,
+        "budget": Budget().model_dump(),
+    }
     assert loaded.optimizer.model_dump() == {
         "learning_rate": 2e-4,
         "epochs": 1.0,
@@ -81,7 +90,8 @@ def test_all_faults_at_once_with_their_places(config):
         .replace("seed: 7", "seed: -1")
     )
     assert faults_of(config(text)) == [
-        ":4:3: found unknown key 'hold_out' in data; expected one of holdout, loss_on, max_length, train. "
+        ":4:3: found unknown key 'hold_out' in data; expected one of against, budget, holdout, loss_on, max_length, "
+        "prompt_weight, streaming, train. "
         "Did you mean 'holdout'?",
         ":6:12: found 'asistant' in data.loss_on; expected 'assistant', 'last_assistant' or 'all'. "
         "Did you mean 'assistant'?",
@@ -116,7 +126,7 @@ def test_all_faults_at_once_with_their_places(config):
             "rows.jsonl",
             "no.jsonl",
             ":3:18: found no file 'no.jsonl' in data.train[0].path; "
-            "expected a JSONL file (paths resolve from the config's folder)",
+            "expected a data file (paths resolve from the config's folder)",
         ),
         (
             "[{path: rows.jsonl, format: messages, weight: 1.0}]",

@@ -9,6 +9,7 @@ from sfteval.errors import TrainingError
 from sfteval.train.batches import StepBatches, collate
 from sfteval.train.config import Optimizer
 from sfteval.train.heads import label_nll
+from sfteval.train.loop import mean_nll
 from sfteval.train.masks import IGNORED, Encoded
 from sfteval.train.movement import Movement, check_gradients
 
@@ -51,6 +52,21 @@ def test_padding_changes_no_loss(model):
     made = rows()
     alone = sum(label_nll(model, collate([row], 0)).item() for row in made)
     assert label_nll(model, collate(made, 2)).item() == pytest.approx(alone, rel=1e-5)
+
+
+def test_weights_of_labels_are_weights_of_their_losses(model):
+    made = [Encoded(row.ids, row.ids, (), "prefixes", ((2, 4),), 0.5) for row in rows()]
+    batch = collate(made, 0)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    each = torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), batch["labels"][:, 1:], reduction="none", ignore_index=IGNORED
+    )
+    expected = 0.5 * each.sum() + 0.5 * each[:, 1:3].sum()
+    assert label_nll(model, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+    full = [Encoded(row.ids, row.ids, (), "prefixes") for row in rows()]
+    assert mean_nll(model, [batch]) == pytest.approx(
+        expected.item() / (0.5 * (sum(map(len, (r.ids for r in full))) - 8) + 8)
+    )
 
 
 def test_labels_outside_the_mask_do_not_matter(model):

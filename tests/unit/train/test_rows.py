@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sfteval.errors import InputError
-from sfteval.train.config import Source
+from sfteval.train.data_config import Source
 from sfteval.train.rows import Turn, read_rows
 from sfteval.train.split import split_rows
 
@@ -50,14 +50,16 @@ def test_line_separators_inside_text_do_not_split_rows(write_rows):
             row(("user", "\ud800"), GOOD[1]),
             "1: found message 0: half of a surrogate pair; expected text that UTF-8 can hold",
         ),
-        ("[1]", '1: found a list; expected an object {"messages": [...]}'),
+        ("[1]", '1: found a list; expected an object {"messages": …, "tools": …}'),
         ('{"messages": []}', "1: found no messages; expected a list of at least one user and one assistant message"),
         (
             '{"conversations": [{"from": "human", "value": "x"}]}',
-            "1: found unknown field 'conversations'; expected messages, id. "
-            "ShareGPT rows: rename the field to 'messages', 'from'/'value' to 'role'/'content'",
+            "1: found unknown field 'conversations'; expected messages, tools, id. ShareGPT rows: format: sharegpt",
         ),
-        (row(*GOOD, mesages=1), "1: found unknown field 'mesages'; expected messages, id. Did you mean 'messages'?"),
+        (
+            row(*GOOD, mesages=1),
+            "1: found unknown field 'mesages'; expected messages, tools, id. Did you mean 'messages'?",
+        ),
         (
             row(("user", "x"), ("gpt", "y")),
             "1: found message 1: role 'gpt'; expected one of system, user, assistant, tool. Did you mean 'assistant'?",
@@ -75,7 +77,7 @@ def test_line_separators_inside_text_do_not_split_rows(write_rows):
             row(("user", "x"), ("assistant", " \n")),
             "1: found message 1: an empty assistant turn; expected text. Remove the row, or write the turn",
         ),
-        (row(("user", "x"), ("assistant", None)), "1: found message 1: content is a NoneType; expected text"),
+        (row(("user", "x"), ("assistant", None)), "1: found message 1: no content; expected role and content"),
         (
             row(("user", "x")),
             "1: found no assistant turn; expected at least one. Nothing in this row can be learned: remove it",
@@ -90,7 +92,7 @@ def test_line_separators_inside_text_do_not_split_rows(write_rows):
         ),
         (
             '{"messages": [{"role": "user"}]}',
-            "1: found message 0: ['role']; expected exactly role and content",
+            "1: found message 0: no content; expected role and content",
         ),
     ],
 )
@@ -117,7 +119,7 @@ def test_faults_are_capped_and_counted(write_rows):
 
 def test_an_empty_file_is_a_fault(write_rows):
     path = write_rows([])
-    assert faults_of(path) == [" found no rows; expected one JSON object per line"]
+    assert faults_of(path) == [" found no rows; expected one JSON object per row"]
 
 
 def test_bytes_that_are_not_utf8(tmp_path):
