@@ -40,6 +40,16 @@ class Tokenization(Protocol):
         """Return the ids of a rendered chat; the template has already written the special tokens."""
         ...
 
+    def encode_reply(self, messages: Sequence[Message], reply: str, *, ends: bool) -> tuple[list[int], list[int]]:
+        """Return the ids of the rendered chat and of the assistant's `reply` to it, with its end of turn if `ends`.
+
+        The chat's ids are those of `encode_rendered(render(messages))`: what the model is given before it answers.
+
+        Raises:
+            InputError: No chat template, a control token in a content, or `ends` where a turn has no end token.
+        """
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of `ids` without special tokens."""
         ...

@@ -12,7 +12,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from sfteval.keys import content_key, generate_key, score_key
-from sfteval.records import ChatAsk, Generate, RollingAsk, Score, ScoreAsk, TextAsk
+from sfteval.records import ITSELF, ChatAsk, Generate, ReplyAsk, RollingAsk, Score, ScoreAsk, TextAsk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One ask of an item and the requests that answer it (several for a rolling text)."""
+    """One ask of an item and the requests that answer it (several for a rolling text); `of` says who is asked."""
 
     ask: Ask
     requests: tuple[Request, ...]
+    of: str = ITSELF
 
 
 def requests_for(item: Item, text: Tokenization, fingerprint: str) -> tuple[Asked, ...]:
-    """Return the requests of each ask of `item`, in order.
+    """Return the requests of each ask of `item` and each extra one, in order.
 
     Args:
         item: What is to be judged.
@@ -40,7 +41,14 @@ def requests_for(item: Item, text: Tokenization, fingerprint: str) -> tuple[Aske
     Raises:
         InputError: a chat is asked and the model has no chat template, or a message holds a special token.
     """
-    return tuple(Asked(ask, tuple(_requests(ask, item, text, fingerprint))) for ask in item.asks)
+    own = item.asks if item.generates else ()
+    asks = (*own, *(ask for ask in dict.fromkeys(item.extra) if ask not in own))
+    return tuple(asked_of(ask, item, text, fingerprint) for ask in asks)
+
+
+def asked_of(ask: Ask, item: Item, text: Tokenization, fingerprint: str, of: str = ITSELF) -> Asked:
+    """Return the requests of one ask about `item`. Raises InputError as `requests_for`."""
+    return Asked(ask, tuple(_requests(ask, item, text, fingerprint)), of)
 
 
 def prompt_key(asked: Sequence[Asked]) -> str:
@@ -80,6 +88,12 @@ def _(ask: ScoreAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterat
     else:
         prefix, continuation = _with_prefix_token(text.encode(ask.continuation), text)
     yield _score(prefix, continuation, fingerprint)
+
+
+@_requests.register(ReplyAsk)
+def _(ask: ReplyAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    del item
+    yield _score(*text.encode_reply(ask.messages, ask.reply, ends=ask.ends), fingerprint)
 
 
 @_requests.register(RollingAsk)

@@ -47,6 +47,11 @@ class ByteTokenization:
         parts = (part for part in SPLIT.split(text) if part)
         return [number for part in parts for number in ([IDS[part]] if part in IDS else part.encode())]
 
+    def encode_reply(self, messages: Sequence[Message], reply: str, *, ends: bool) -> tuple[list[int], list[int]]:
+        """Return the ids of the chat, and the bytes of the reply with `<|im_end|>` if `ends`."""
+        end = [IDS["<|im_end|>"]] if ends else []
+        return self.encode_rendered(self.render(messages)), self.encode(reply) + end
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text without special tokens; broken UTF-8 becomes U+FFFD."""
         return bytes(number for number in ids if number < 256).decode(errors="replace")

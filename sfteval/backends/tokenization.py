@@ -71,7 +71,8 @@ class HubTokenization:
         self._prefix_text = str(self._tokenizer.decode([self.prefix_token]))
         self._control, self._markup = _control_tokens(self._tokenizer, self.template)
         fixed = _ids(generation_eos((reference.base or reference).path, config)) | _ids(self._tokenizer.eos_token_id)
-        ends = _ids(self._turn_end()) if self.template else set()
+        self._end = self._turn_end() if self.template else None
+        ends = _ids(self._end)
         self.end_of_turn = frozenset(fixed | ends)
         self.borrowed_stops = frozenset(ends - fixed) if own is None else frozenset[int]()
 
@@ -95,6 +96,29 @@ class HubTokenization:
     def encode_rendered(self, text: str) -> list[int]:
         """Return the ids of a rendered chat: special tokens in the text are parsed, none are added."""
         return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def encode_reply(self, messages: Sequence[Message], reply: str, *, ends: bool) -> tuple[list[int], list[int]]:
+        """Return the ids of the rendered chat and of the assistant's reply to it, with its end of turn if `ends`.
+
+        The reply's ids are those of the whole text after the chat's, as long as the chat's ids stay what they are
+        when the reply follows; else the reply is encoded by itself.
+
+        Raises:
+            InputError: As `render`; a control token in the reply; `ends` where the template writes no end token.
+        """
+        rendered = self.render(messages)
+        inside = sorted(token for token in self._control if token in reply)
+        if inside:
+            found = f"the control token {inside[0]} in the reply {_excerpt(reply, inside[0])!r}"
+            raise InputError(Fault("a reply to be scored", found, "plain text", "Take it out or spell it otherwise."))
+        end = [self._end] if ends else []
+        if end == [None]:
+            advice = "Score replies without their end."
+            raise InputError(Fault(self._where, "a chat template that ends no turn with a token", "one", advice))
+        prompt = self.encode_rendered(rendered)
+        whole = self.encode_rendered(rendered + reply)
+        ids = whole[len(prompt) :] if whole[: len(prompt)] == prompt else self.encode_rendered(reply)
+        return prompt, ids + [one for one in end if one is not None]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of `ids` without special tokens, spaces as they are."""

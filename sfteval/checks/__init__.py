@@ -1,6 +1,7 @@
 """Answers to scores: a table of check kinds, bound to a suite's `checks:` block. Rank 2; no model, no network."""
 
 from sfteval.checks.answer import Answer, Outcome
+from sfteval.checks.asking import Asking
 from sfteval.checks.binding import bind, bind_repeats
 from sfteval.checks.catalog import CHECK_TABLE
 from sfteval.checks.ifbench import judge_ifbench
@@ -14,6 +15,7 @@ from sfteval.checks.table import Table
 __all__ = [
     "CHECK_TABLE",
     "Answer",
+    "Asking",
     "CheckFault",
     "CheckKind",
     "Outcome",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sfteval.records import FinishReason, Message
+    from sfteval.records import FinishReason, Inquiry, Message, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Answer:
         vars: The row's `vars`.
         output_tokens: Tokens generated, 0 when unknown.
         earlier: The model's own earlier answers in this conversation, first to last.
+        responses: What came back for everything that checks asked, of this model and of others.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Answer:
     vars: Mapping[str, Any] = field(default_factory=dict)
     output_tokens: int = 0
     earlier: tuple[Answer, ...] = ()
+    responses: Mapping[Inquiry, tuple[Response, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sfteval.checks.table import Table
+    from sfteval.records import Ask, Inquiry
 
 Flag = Literal[True]
 Judge = Callable[[Answer, Mapping[str, Outcome]], Outcome]
@@ -59,6 +60,25 @@ class Params(Strict):
     def reference_problem(self, reference: Any) -> str | None:
         """Return what was expected when this reference (never None) cannot be compared with, else None."""
         return None
+
+    def row_problem(self, row: Mapping[str, Any]) -> CheckFault | None:
+        """Return what else a sample row lacks for this check; the path starts at the row."""
+        return None
+
+    def asks(self, answer: Answer) -> tuple[Ask, ...]:
+        """Return what the model is asked beside the sample itself; `answer` holds the sample and no text yet."""
+        return ()
+
+    def follow_ups(self, answer: Answer) -> tuple[Inquiry, ...]:
+        """Return what must be asked now that the model has answered; called again with what came back."""
+        return ()
+
+    def reads_answer(self) -> bool:
+        """Return whether the model's own answer is read; where no check does, none is generated.
+
+        A check on siblings reads none by itself.
+        """
+        return not self.siblings()
 
 
 P = TypeVar("P", bound=Params)

@@ -97,6 +97,9 @@ class Table:
                     do = f"Did you mean {near[0]!r}?" if near else ""
                     expected = "a check of this suite: one of " + ", ".join(sorted(checks))
                     faults.append(CheckFault((name, kind.name), f"{sibling!r}", expected, do))
+                elif read[sibling][0].metric.upper is None and not params.spans():
+                    expected = "a check whose scores lie in 0…1"
+                    faults.append(CheckFault((name, kind.name), f"{sibling!r}, whose scores have no bounds", expected))
             faults.extend(_spanning_faults(name, kind, params, read))
             try:
                 kind.prepare(params, Context(folder, self))
@@ -135,6 +138,8 @@ class Table:
                 for name, expected in problems.items()
                 if expected is not None
             ]
+        others = (params.row_problem(row) for _, params in read.values())
+        faults += [fault for fault in others if fault is not None]
         own = [name for name, (kind, _) in read.items() if kind.name == PER_SAMPLE]
         if own:
             faults.extend(self._examine_own(own[0], row.get("vars", {}).get(ROW_CHECKS)))
@@ -159,8 +164,9 @@ class Table:
             return
         for index, check in enumerate(written):
             kind, params = self.read(check)
-            if params.siblings() or params.files() or params.needs_reference() or kind.name == PER_SAMPLE:
-                expected = "a check without siblings, files or reference"
+            asking = type(params).asks is not Params.asks or type(params).follow_ups is not Params.follow_ups
+            if asking or params.siblings() or params.files() or params.needs_reference() or kind.name == PER_SAMPLE:
+                expected = "a check without siblings, files, reference or questions to a model"
                 yield CheckFault((*path, index), f"the check {kind.name!r}", expected)
 
     def schemas(self) -> Mapping[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from sfteval.cli.app import DEFAULT_RUNS, Json, RunsDir, app, show
 def evaluate(
     candidate: Annotated[str, typer.Option(help="Model reference: hub id, folder, adapter, .gguf file.")],
     suites: Annotated[list[Path], typer.Option(help="Suite files or folders.")] = [Path("suites")],  # noqa: B006
+    base: Annotated[str | None, typer.Option(help="Model that checks such as kl_from_base ask; else its own.")] = None,
     runs_dir: RunsDir = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -23,7 +24,7 @@ def evaluate(
     from sfteval.report.tables import evaluation_table
 
     with progress() as watch:
-        done = evaluate_model(candidate, suites, runs_dir, watch)
+        done = evaluate_model(candidate, suites, runs_dir, watch, base=base)
     manifest = done.run.manifest
     result = {
         "run_id": manifest.run_id,

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.backends import WeightsPool, open_backend
 from sfteval.compare import compare
+from sfteval.errors import Fault, InputError
 from sfteval.gate import judge
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.interchange import is_results, load_results, suites_by_task
+from sfteval.pipeline.models import Models
 from sfteval.pipeline.own_checks import load_conftests
 from sfteval.pipeline.planning import load_files, plan_files
 from sfteval.records import Gate, Status
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from sfteval.records import Run, SuiteFile
 
 
-def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch: Watch = silent) -> Evaluated:
+def evaluate_model(
+    reference: str, suites: Sequence[Path], runs_dir: Path, watch: Watch = silent, *, base: str | None = None
+) -> Evaluated:
     """Evaluate one model on suite files; the same arguments again resume an unfinished run.
 
     Args:
@@ -33,14 +36,15 @@ def evaluate_model(reference: str, suites: Sequence[Path], runs_dir: Path, watch
         suites: Files or folders.
         runs_dir: Folder of the run store.
         watch: Is told how far the work is.
+        base: Model reference for checks that ask base; None: the one that the model was made from.
     """
     planned = plan_files(load_given(suites))
-    weights = WeightsPool()
-    try:
-        backend = open_backend(reference, weights=weights)
-        return Evaluation(planned, backend, RunStore(runs_dir), watch).run(label="candidate")
-    finally:
-        weights.close()
+    store = RunStore(runs_dir)
+    with Models(reference, base, store) as models:
+        backend = models.find("candidate")
+        if isinstance(backend, str):
+            raise InputError(Fault(reference, "a stored run", "a model to evaluate"))
+        return Evaluation(planned, backend, store, watch, models.others()).run(label="candidate")
 
 
 def load_given(suites: Sequence[Path]) -> tuple[SuiteFile, ...]:

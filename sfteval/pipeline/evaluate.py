@@ -12,17 +12,21 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from sfteval.keys import model_fingerprint
-from sfteval.pipeline.grading import sample_of
+from sfteval.pipeline.follow_ups import FollowUps
 from sfteval.records import Manifest, Suite
 from sfteval.requests import requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sfteval.pipeline.others import Others
     from sfteval.pipeline.planning import Planned
     from sfteval.protocols import Backend
     from sfteval.records import Request, Response, Run, Sample
     from sfteval.store import RunStore, RunWriter
+
+ROUNDS = 4
+"""Most times that checks may ask again: base's answer, its score, two orders of a judge, and one to spare."""
 
 _PACKAGES = ("sfteval", "torch", "transformers", "peft", "lm-eval", "tokenizers")
 
@@ -48,12 +52,20 @@ class Evaluated:
 class Evaluation:
     """Evaluates one backend on a plan, suite by suite, each under its lease in the store."""
 
-    def __init__(self, planned: Planned, backend: Backend, store: RunStore, watch: Watch = silent) -> None:
-        """Prepare; nothing is read or computed yet."""
+    def __init__(
+        self,
+        planned: Planned,
+        backend: Backend,
+        store: RunStore,
+        watch: Watch = silent,
+        others: Others | None = None,
+    ) -> None:
+        """Prepare; nothing is read or computed yet. `others` opens base and judges where checks ask them."""
         self._planned = planned
         self._backend = backend
         self._store = store
         self._watch = watch
+        self._others = others
         self._fingerprint = model_fingerprint(backend.identity)
         self._answers: dict[str, Response] = {}
         self._computed = 0
@@ -94,15 +106,26 @@ class Evaluation:
             tuple(grader.watched(one) for one in requests_for(item, self._backend.text, self._fingerprint))
             for item in items
         ]
-        wanted = {request.key: request for many in asked for one in many for request in one.requests}
+        name = f"{label} {suite}".strip()
+        requests = [request for many in asked for one in many for request in one.requests]
+        self._respond(writer, self._backend, requests, name)
+        asks = FollowUps(items, asked, grader, self._others)
+        for _ in range(ROUNDS):
+            wanted = asks.wanted(self._answers, self._backend)
+            if not wanted:
+                break
+            for backend, more in wanted:
+                if backend is not self._backend:
+                    self._answers |= self._store.responses(model_fingerprint(backend.identity))
+                self._respond(writer, backend, more, f"{name} ({backend.identity.reference})")
+        return grader.together(asks.samples(self._answers))
+
+    def _respond(self, writer: RunWriter, backend: Backend, requests: Sequence[Request], label: str) -> None:
+        """Let a model answer what is not stored yet."""
+        wanted = {request.key: request for request in requests}
         pending = [request for key, request in wanted.items() if key not in self._answers]
         self._reused += len(wanted) - len(pending)
         self._computed += len(pending)
-        self._respond(writer, pending, f"{label} {suite}".strip())
-        samples = [sample_of(item, one, self._answers, grader) for item, one in zip(items, asked, strict=True)]
-        return grader.together(samples)
-
-    def _respond(self, writer: RunWriter, pending: Sequence[Request], label: str) -> None:
         if not pending:
             return
         done = 0
@@ -115,7 +138,7 @@ class Evaluation:
             done += len(responses)
             self._watch(label, done, len(pending))
 
-        self._backend.respond(pending, on_batch)
+        backend.respond(pending, on_batch)
 
     def _manifest(self, writer: RunWriter, started: datetime, seconds: float) -> Manifest:
         samples = [sample for suite in self._planned.suite_names for sample in writer.samples(suite)]

@@ -9,12 +9,24 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sfteval.checks import Answer, bind, bind_repeats
+from sfteval.checks import Answer, Asking, bind, bind_repeats
 from sfteval.checks import early_exit as settle
 from sfteval.errors import TaskError
 from sfteval.keys import content_key
 from sfteval.pipeline.repeats import with_spanning
-from sfteval.records import BackendFailure, ChatAsk, FinishReason, Generate, Response, RollingAsk, Sample, Status
+from sfteval.records import (
+    ITSELF,
+    BackendFailure,
+    ChatAsk,
+    FinishReason,
+    Generate,
+    Inquiry,
+    ReplyAsk,
+    Response,
+    RollingAsk,
+    Sample,
+    Status,
+)
 from sfteval.requests import Asked, prompt_key
 
 if TYPE_CHECKING:
@@ -23,6 +35,8 @@ if TYPE_CHECKING:
 
     from sfteval.pipeline.planning import Grader
     from sfteval.records import Item, Request
+
+    Known = Mapping[Inquiry, tuple[Response, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +59,21 @@ class CheckGrader:
 
         `only_whole` then names the checks that keep answers from ending early.
         """
+        self.folder = folder
         self._judge = bind(checks, folder)
         self._judge_repeats = bind_repeats(checks, folder)
+        self._asking = Asking(checks)
         lost, self.only_whole = settle(checks) if early_exit else (None, ())
         self._lost = lost
         self._key = content_key("early_exit", checks)
+
+    def with_asks(self, item: Item) -> Item:
+        """Return the item with what the checks ask the model beside it."""
+        return replace(item, extra=self._asking.asks(_answer(item, {})), generates=self._asking.reads_answer)
+
+    def follow_ups(self, item: Item, known: Known) -> tuple[Inquiry, ...]:
+        """Return what the checks must ask now, () when all is known."""
+        return self._asking.follow_ups(_answer(item, known))
 
     def watched(self, asked: Asked) -> Asked:
         """Let the generations of an ask end when every check is lost, under keys of their own."""
@@ -62,34 +86,44 @@ class CheckGrader:
             return request
         return replace(request, key=content_key(request.key, self._key), lost=self._lost)
 
-    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
+    def grade(self, item: Item, known: Known) -> Graded:
         """Run every check on the one answer of `item`."""
-        ask, response = item.asks[0], responses[0][0]
-        assert isinstance(ask, ChatAsk)
-        prompt = "\n".join(f"[{message.role}] {message.content}" for message in ask.messages)
-        answer = Answer(
-            text=response.text or "",
-            finish_reason=response.finish_reason,
-            messages=ask.messages,
-            reference=item.reference,
-            vars=item.vars,
-            output_tokens=response.output_tokens,
-        )
+        answer = _answer(item, known)
         outcomes = self._judge(answer)
         scores = {name: outcome.score for name, outcome in outcomes.items()}
         evidence = {name: outcome.evidence for name, outcome in outcomes.items() if outcome.evidence}
         broken = {name: each for name, each in outcomes.items() if each.score is None and not each.unknowable}
         unjudged = [f"{name}: {outcome.evidence}" for name, outcome in broken.items()]
         error = "; ".join(unjudged) or None
-        return Graded(scores, evidence, prompt, answer.text, error, response.finish_reason)
+        return Graded(scores, evidence, _shown_ask(item), answer.text, error, answer.finish_reason)
 
     def together(self, samples: Sequence[Sample]) -> list[Sample]:
         """Add what only all repeats of a prompt say."""
         return with_spanning(samples, self._judge_repeats)
 
 
+def _answer(item: Item, known: Known) -> Answer:
+    """Return what the checks see of an item; the text is "" where none was generated (yet)."""
+    ask = item.asks[0]
+    assert isinstance(ask, ChatAsk)
+    response = next(iter(known.get(Inquiry(ask), ())), Response(""))
+    return Answer(
+        text=response.text or "",
+        finish_reason=response.finish_reason,
+        messages=ask.messages,
+        reference=item.reference,
+        vars=item.vars,
+        output_tokens=response.output_tokens,
+        responses=known,
+    )
+
+
 class LmEvalGrader:
     """Grades with lm-eval's own metrics; `tasks` adds up the windows of rolling texts."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the suite file's folder."""
+        self.folder = folder
 
     def watched(self, asked: Asked) -> Asked:
         """Return the ask as it is: lm-eval's answers never end early."""
@@ -99,11 +133,15 @@ class LmEvalGrader:
         """Return the samples as they are: lm-eval's tasks are asked once."""
         return list(samples)
 
-    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
+    def follow_ups(self, item: Item, known: Known) -> tuple[Inquiry, ...]:
+        """Return nothing: lm-eval's tasks ask once."""
+        return ()
+
+    def grade(self, item: Item, known: Known) -> Graded:
         """Let the task grade its document."""
         from sfteval import tasks
 
-        flat = [response for many in responses for response in many]
+        flat = [response for ask in item.asks for response in known[Inquiry(ask)]]
         try:
             prompt, output = tasks.shown(item, flat)
             return Graded(tasks.grade(item, flat), {}, prompt, output, None, flat[0].finish_reason)
@@ -111,14 +149,30 @@ class LmEvalGrader:
             return Graded({}, {}, _shown_ask(item), "", str(error))
 
 
-def sample_of(item: Item, asked: Sequence[Asked], answers: Mapping[str, Response], grader: Grader) -> Sample:
-    """Make the sample of one item from the responses to its requests."""
-    responses = [[answers.get(r.key, _lost(r.key)) for r in one.requests] for one in asked]
-    flat = [response for many in responses for response in many]
-    failed = next((r.failure for r in flat if r.failure is not None), None)
+def sample_of(
+    item: Item,
+    asked: Sequence[Asked],
+    answers: Mapping[str, Response],
+    grader: Grader,
+    failure: BackendFailure | None = None,
+) -> Sample:
+    """Make the sample of one item from the responses to its requests; `failure` says why some could not be made."""
+    known = known_responses(asked, answers)
+    failed = failure or failed_response(known)
     if failed is not None:
-        return _sample(item, asked, flat, Graded({}, {}, _shown_ask(item), "", f"{failed.kind}: {failed.message}"))
-    return _sample(item, asked, flat, grader.grade(item, responses))
+        lost = Graded({}, {}, _shown_ask(item), "", f"{failed.kind}: {failed.message}")
+        return _sample(item, asked, known, lost)
+    return _sample(item, asked, known, grader.grade(item, known))
+
+
+def known_responses(asked: Sequence[Asked], answers: Mapping[str, Response]) -> Known:
+    """Return the responses by inquiry; a request that nobody answered has a failure."""
+    return {Inquiry(one.ask, one.of): tuple(answers.get(r.key, _lost(r.key)) for r in one.requests) for one in asked}
+
+
+def failed_response(known: Known) -> BackendFailure | None:
+    """Return the first failure, None when everything was answered."""
+    return next((r.failure for many in known.values() for r in many if r.failure is not None), None)
 
 
 def _lost(key: str) -> Response:
@@ -127,12 +181,15 @@ def _lost(key: str) -> Response:
 
 def _shown_ask(item: Item) -> str:
     ask = item.asks[0]
-    if isinstance(ask, ChatAsk):
+    if isinstance(ask, ChatAsk | ReplyAsk):
         return "\n".join(f"[{message.role}] {message.content}" for message in ask.messages)
     return ask.text if isinstance(ask, RollingAsk) else ask.context
 
 
-def _sample(item: Item, asked: Sequence[Asked], flat: Sequence[Response], graded: Graded) -> Sample:
+def _sample(item: Item, asked: Sequence[Asked], known: Known, graded: Graded) -> Sample:
+    primary = [one for one in asked if one.of == ITSELF and (not item.generates or one.ask in item.asks)]
+    flat = [response for one in primary for response in known[Inquiry(one.ask)]]
+    keys = tuple(request.key for one in asked for request in one.requests)
     error = graded.error or _not_finite(graded.scores)
     scores = {} if error else {name: float(s) for name, s in graded.scores.items() if s is not None}
     status = Status.ERRORED if error else Status.SCORED if scores else Status.UNSCORED
@@ -146,7 +203,7 @@ def _sample(item: Item, asked: Sequence[Asked], flat: Sequence[Response], graded
         status=status,
         scores=scores,
         evidence=graded.evidence,
-        prompt_key=prompt_key(asked),
+        prompt_key=prompt_key(primary),
         prompt=graded.prompt,
         output=graded.output,
         finish_reason=graded.finish_reason,
@@ -155,7 +212,7 @@ def _sample(item: Item, asked: Sequence[Asked], flat: Sequence[Response], graded
         truncated=sum(r.truncated for r in flat),
         error=error,
         tags=item.tags,
-        response_keys=tuple(r.key for r in flat),
+        response_keys=keys,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from sfteval.backends import WeightsPool, open_backend, resolve
 from sfteval.errors import BaselineMissingError
+from sfteval.pipeline.others import Others
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,6 +49,10 @@ class Models:
         if role not in self._found:
             self._found[role] = self._find(role)
         return self._found[role]
+
+    def others(self) -> Others:
+        """Return who else may be asked while a role is evaluated: base (which is base's own) and judges."""
+        return Others(lambda: self.find("base"), self._store, self._weights)
 
     def _find(self, role: Role) -> Backend | str:
         reference = self._references[role] or self._own_base()

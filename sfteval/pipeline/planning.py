@@ -23,20 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sfteval.pipeline.grading import Graded
-    from sfteval.records import Gate, Item, MetricInfo, Plan, Response, Sample, SuiteFile
+    from sfteval.pipeline.grading import Graded, Known
+    from sfteval.records import Gate, Inquiry, Item, MetricInfo, Plan, Sample, SuiteFile
     from sfteval.requests import Asked
 
 
 class Grader(Protocol):
-    """Turns the responses to one item into scores and what people are shown."""
+    """Turns the responses to one item into scores and what people are shown; `folder` is the suite file's."""
+
+    folder: Path
 
     def watched(self, asked: Asked) -> Asked:
         """Return an ask whose generations end when every check is lost, if the suite wants that."""
         ...
 
-    def grade(self, item: Item, responses: Sequence[Sequence[Response]]) -> Graded:
-        """Grade `item`; `responses` holds the answers to each of its asks."""
+    def follow_ups(self, item: Item, known: Known) -> tuple[Inquiry, ...]:
+        """Return what must be asked (of this model or another) before `item` can be graded, () when all is known."""
+        ...
+
+    def grade(self, item: Item, known: Known) -> Graded:
+        """Grade `item`; `known` holds the responses to everything that was asked."""
         ...
 
     def together(self, samples: Sequence[Sample]) -> list[Sample]:
@@ -147,11 +153,11 @@ def _resolve(
         grader = CheckGrader(suite.checks, file.path.parent, early_exit=suite.early_exit)
         graders[suite.suite] = grader
         warnings += _doubts(suite, grader)
-        return chat_items(suite)
+        return [grader.with_asks(item) for item in chat_items(suite)]
     from sfteval.tasks import load_tasks
 
     loaded = load_tasks(suite.suite, suite.lm_eval, folder=file.path.parent)
-    graders[suite.suite] = LmEvalGrader()
+    graders[suite.suite] = LmEvalGrader(file.path.parent)
     for task in loaded:
         metrics[f"{suite.suite}/{task.name}"] = dict(task.metrics)
         warnings += task.warnings

@@ -130,7 +130,7 @@ class Release:
         found = models.find(role)
         if isinstance(found, str):
             return self._store.load(found)
-        evaluation = Evaluation(planned, found, self._store, self._watch)
+        evaluation = Evaluation(planned, found, self._store, self._watch, models.others())
         self.evaluated[role] = evaluation.run(self._settings.run_ids.get(role), role)
         return self.evaluated[role].run
 

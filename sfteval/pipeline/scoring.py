@@ -6,17 +6,19 @@ verdicts of all gates, and what was not answered. A sample without an answer is 
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from sfteval.backends import RecordedAnswer, RecordedBackend
-from sfteval.errors import Fault, InputError
+from sfteval.backends import RecordedAnswer, RecordedBackend, WeightsPool
+from sfteval.errors import BaselineMissingError, Fault, InputError
 from sfteval.keys import file_key, model_fingerprint
 from sfteval.pipeline.commands import load_given, metric_rows
 from sfteval.pipeline.evaluate import Evaluation, silent
+from sfteval.pipeline.others import Others
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.release import Release
 from sfteval.pipeline.settings import NO_PREVIOUS, Settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from sfteval.pipeline.evaluate import Watch
     from sfteval.pipeline.planning import Planned
+    from sfteval.protocols import Backend
     from sfteval.records import Item, Run, SuiteFile
 
 SHOWN = 5
@@ -109,7 +112,15 @@ def _recorded_run(planned: Planned, responses: Path, runs_dir: Path, label: str,
     backend = RecordedBackend(f"answers:{responses.name}", file_key(responses))
     matched = match(planned, rows, backend, str(responses))
     backend.answers = matched.answers
-    return Evaluation(planned, backend, RunStore(runs_dir), watch).run(label=label).run, matched
+    store = RunStore(runs_dir)
+    with closing(WeightsPool()) as weights:
+        others = Others(_no_base, store, weights)
+        return Evaluation(planned, backend, store, watch, others).run(label=label).run, matched
+
+
+def _no_base() -> Backend | str:
+    msg = "a check asks base, and answers from a file have no base model to ask; evaluate the model itself"
+    raise BaselineMissingError(msg)
 
 
 def _verdict_rows(

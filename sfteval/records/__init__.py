@@ -1,12 +1,16 @@
 """Every record that flows between stages, one frozen type per arrow of the straight line. Rank 0."""
 
 from sfteval.records.evidence import (
+    BASE,
+    ITSELF,
     Ask,
     BackendFailure,
     ChatAsk,
     FinishReason,
     Generate,
+    Inquiry,
     Item,
+    ReplyAsk,
     Request,
     Response,
     RollingAsk,
@@ -49,6 +53,8 @@ from sfteval.records.verdict import (
 from sfteval.records.waivers import AcceptedRegression, QuarantinedSample, Waivers
 
 __all__ = [
+    "BASE",
+    "ITSELF",
     "NAME_PATTERN",
     "RUN_FORMAT",
     "AcceptedRegression",
@@ -67,6 +73,7 @@ __all__ = [
     "Generate",
     "Generation",
     "Improves",
+    "Inquiry",
     "Item",
     "LmEvalBlock",
     "Manifest",
@@ -77,6 +84,7 @@ __all__ = [
     "Plan",
     "Proof",
     "QuarantinedSample",
+    "ReplyAsk",
     "Request",
     "Response",
     "Role",

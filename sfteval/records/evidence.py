@@ -64,7 +64,27 @@ class RollingAsk:
     text: str
 
 
-Ask = ChatAsk | TextAsk | ScoreAsk | RollingAsk
+@dataclass(frozen=True, slots=True)
+class ReplyAsk:
+    """Log-likelihood of `reply` as the assistant's answer to this conversation; with `ends`, of its end of turn too."""
+
+    messages: tuple[Message, ...]
+    reply: str
+    ends: bool = False
+
+
+Ask = ChatAsk | TextAsk | ScoreAsk | RollingAsk | ReplyAsk
+
+ITSELF = ""
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """An ask and whom it is put to: the model that is evaluated (`ITSELF`), `BASE`, or a model reference (a judge)."""
+
+    ask: Ask
+    of: str = ITSELF
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,9 @@ class Item:
         task: lm-eval task as listed in the suite, "" for suites with samples.
         sample_id: The author's id, or task and document number.
         asks: What is asked; several for multiple choice.
+        extra: What checks ask the model beside it (the score of a reference answer). Keys depend on `asks` alone: a
+            new check makes no other sample of it.
+        generates: False when no check reads the answer to `asks`; then only `extra` is asked.
         reference: What a check compares with.
         cluster: Samples of one prompt share a cluster.
         document: What a grader needs beside the responses (an lm-eval document).
@@ -87,6 +110,8 @@ class Item:
     task: str
     sample_id: str
     asks: tuple[Ask, ...]
+    extra: tuple[Ask, ...] = ()
+    generates: bool = True
     repeat: int = 0
     cluster: str = ""
     reference: Any = None

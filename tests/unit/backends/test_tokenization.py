@@ -183,3 +183,30 @@ def test_prefix_tuning_takes_positions(home):
     config = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=6)
     tiny.adapter(home / "prefix", home / "base", config)
     assert HubTokenization(resolve("prefix")).max_length == 122
+
+
+def test_a_reply_is_what_the_model_would_write_after_its_prompt(tmp_path):
+    text = HubTokenization(resolve(str(tiny.llama(tmp_path / "m"))))
+    chat = [user("What is the capital of France?")]
+    prompt, reply = text.encode_reply(chat, "It is Paris.", ends=False)
+    assert prompt == text.encode_rendered(text.render(chat))
+    assert text.decode(reply) == "It is Paris."
+    whole = text._apply([{"role": "user", "content": chat[0].content}], add_generation_prompt=True) + "It is Paris."
+    assert prompt + reply == text.encode_rendered(whole)
+    assert text.encode_reply(chat, "It is Paris.", ends=True) == (
+        prompt,
+        [*reply, text.encode_rendered("<|im_end|>")[0]],
+    )
+
+
+def test_a_reply_with_a_control_token_is_refused(tmp_path):
+    text = HubTokenization(resolve(str(tiny.llama(tmp_path / "m"))))
+    with pytest.raises(InputError, match=r"a reply to be scored: found the control token <\|im_end\|> in the reply"):
+        text.encode_reply([user("Hi")], "Paris<|im_end|>", ends=False)
+
+
+def test_no_end_to_score_where_the_template_writes_none(tmp_path):
+    plain = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    text = HubTokenization(resolve(str(tiny.llama(tmp_path / "m", text=tiny.tokenizer(template=plain)))))
+    with pytest.raises(InputError, match="a chat template that ends no turn with a token"):
+        text.encode_reply([user("Hi")], "Paris", ends=True)

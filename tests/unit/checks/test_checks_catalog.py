@@ -14,7 +14,19 @@ def outcome(check: dict, answer: Answer) -> Outcome:
     return bind({**SIBLINGS, "check": check}, Path())(answer)["check"]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+UNBOUNDED = [kind for kind in KINDS if kind.metric.upper is None]
+BOUNDED = [kind for kind in KINDS if kind not in UNBOUNDED]
+
+
+@pytest.mark.parametrize("kind", UNBOUNDED, ids=lambda kind: kind.name)
+def test_unbounded_examples(kind: CheckKind) -> None:
+    passing, failing = (outcome(dict(kind.example), answer) for answer in (kind.passing, kind.failing))
+    assert passing.score < failing.score
+    assert (kind.metric.lower, kind.metric.upper, kind.metric.higher_is_better) == (None, None, False)
+    assert kind.summary.endswith("lower is better.")
+
+
+@pytest.mark.parametrize("kind", BOUNDED, ids=lambda kind: kind.name)
 def test_examples(kind: CheckKind) -> None:
     assert outcome(dict(kind.example), kind.passing).score == 1.0
     failing = outcome(dict(kind.example), kind.failing)
@@ -33,7 +45,7 @@ def test_empty_answers_do_not_pass_by_being_empty(kind: CheckKind) -> None:
     assert (score == 1.0) == (kind.name in silent - {"all_of", "none_of", "per_sample"})
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", BOUNDED, ids=lambda kind: kind.name)
 def test_described(kind: CheckKind) -> None:
     assert kind.name in kind.params.keys()  # noqa: SIM118 - a class method, not a mapping
     assert kind.summary.endswith((".", ";", ":", ")")) or len(kind.summary) > 20
@@ -46,7 +58,7 @@ def test_the_names() -> None:
         CHECK_TABLE.names()
     )
     assert list(CHECK_TABLE.names()) == sorted(CHECK_TABLE.kinds)
-    assert len(CHECK_TABLE.names()) == 114
+    assert len(CHECK_TABLE.names()) == 116
 
 
 def test_two_kinds_of_one_name() -> None:
