@@ -22,6 +22,7 @@ from sfteval.checks import (
     phrases,
     reference,
     repeats,
+    tool_calls,
     turns,
 )
 from sfteval.checks.table import Table
@@ -30,6 +31,7 @@ CHECK_TABLE = Table(
     (
         *json_answers.KINDS,
         *documents.KINDS,
+        *tool_calls.KINDS,
         *lengths.KINDS,
         *phrases.KINDS,
         *reference.KINDS,

@@ -52,6 +52,9 @@ MORE_TEXTS = {
     "other words": " ".join(map(str, range(150_000))),
     "brackets": ".)" * 500_000,
     "exclamations": "!" * MEGABYTE,
+    "calls": '<tool_call>{"name": "a", "arguments": {}}</tool_call>' * 20_000,
+    "open calls": "<tool_call>" * 90_000,
+    "call after call": "[" + '{"name":"a","arguments":{}},' * 30_000 + '{"name":"a","arguments":{}}]',
     "yaml lists": "a: [" * 5000,
     "yaml aliases": "a: &a [1]\n" + "\n".join(f"b{i}: &b{i} [*a, *a]" for i in range(900)),
     "yaml flow": "[" + "a," * 16_000 + "]",
@@ -91,8 +94,9 @@ def hang_guard(name: str) -> Iterator[None]:
 
 def judge_slowest(text: str) -> None:
     row = {"checks": [{"max_words": 2}, {"regex": "(a+)+$"}]}
-    answer = Answer(text, FinishReason.STOP, reference="Paris", vars=row)
     for name, check in CHECKS.items():
+        example = CHECK_TABLE.kinds[name].passing if name in CHECK_TABLE.kinds else None
+        answer = Answer(text, FinishReason.STOP, reference=(example and example.reference) or "Paris", vars=row)
         judge = bind({"brief": CHECKS["brief"], "low": CHECKS["low"], name: check}, Path())
         with hang_guard(name):
             outcome = judge(answer)[name]
