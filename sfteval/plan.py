@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, pair_key
-from sfteval.records import ChatAsk, Item, Message, MetricInfo, Plan, Suite
+from sfteval.records import ChatAsk, DialogueAsk, Item, Message, MetricInfo, Plan, Suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,9 @@ def _chat_item(suite: Suite, row: SampleRow, repeat: int) -> Item:
     messages = row.messages
     if suite.system and messages[0].role != "system":
         messages = (Message(role="system", content=suite.system), *messages)
-    asks = (ChatAsk(messages, suite.generate),)
+    turns = tuple(Message(role="user", content=turn) for turn in row.turns)
+    ask = DialogueAsk(messages, turns, suite.generate) if turns else ChatAsk(messages, suite.generate)
+    asks = (ask,)
     return Item(
         key=pair_key(suite.suite, "", row.id, asks, repeat),
         suite=suite.suite,

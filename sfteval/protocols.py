@@ -54,6 +54,10 @@ class Tokenization(Protocol):
         """Return the text of `ids` without special tokens."""
         ...
 
+    def without_control(self, text: str) -> str:
+        """Return text without the control tokens that it spells out, so that it can be a message's content."""
+        ...
+
     def render(self, messages: Sequence[Message]) -> str:
         """Return the chat as text, ending with the generation prompt. Raises InputError if there is no template."""
         ...

@@ -61,6 +61,12 @@ class ByteTokenization:
         raw = b"".join(SPECIAL[number].encode() if number in SPECIAL else bytes([number]) for number in ids)
         return raw.decode(errors="replace")
 
+    def without_control(self, text: str) -> str:
+        """Return the text without special tokens, those that removing others brings about included."""
+        while SPLIT.search(text):
+            text = SPLIT.sub("", text)
+        return text
+
     def render(self, messages: Sequence[Message]) -> str:
         """Return the chat as ChatML. Raises InputError when a content holds a special token."""
         for number, message in enumerate(messages, start=1):

@@ -124,6 +124,12 @@ class HubTokenization:
         """Return the text of `ids` without special tokens, spaces as they are."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def without_control(self, text: str) -> str:
+        """Return the text without the control tokens that it spells out, as an assistant's content must be."""
+        while inside := next((token for token in self._control if token in text), None):
+            text = text.replace(inside, "")
+        return text
+
     def render(self, messages: Sequence[Message]) -> str:
         """Return the chat as text, ending with the generation prompt.
 

@@ -65,6 +65,11 @@ class Params(Strict):
         """Return what else a sample row lacks for this check; the path starts at the row."""
         return None
 
+    @classmethod
+    def asks_models(cls) -> bool:
+        """Return whether something is asked beside the sample itself, of the model or of another one."""
+        return cls.asks is not Params.asks or cls.follow_ups is not Params.follow_ups
+
     def asks(self, answer: Answer) -> tuple[Ask, ...]:
         """Return what the model is asked beside the sample itself; `answer` holds the sample and no text yet."""
         return ()

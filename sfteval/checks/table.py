@@ -127,6 +127,9 @@ class Table:
                 expected = f"at least {params.turns_needed()}, for the check {name!r}"
                 found = f"a conversation of {answers} answer" + "s" * (answers > 1)
                 faults.append(CheckFault((), found, expected, "Add user messages under `turns`."))
+            if answers > 1 and params.asks_models() and not params.reads_answer():
+                expected = f"a prompt without turns, for the check {name!r} of given texts"
+                faults.append(CheckFault(("turns",), "a conversation with the model's own answers", expected))
         wanting = [name for name, (_, params) in read.items() if params.needs_reference()]
         if wanting and row.get("reference") is None:
             expected = f"the field 'reference', which the check {wanting[0]!r} compares with"
@@ -194,6 +197,8 @@ def _spanning_faults(
         if inner.spans() == "repeats" or (params.spans() and inner.spans()):
             found, expected = f"{sibling!r}, which spans {inner.spans()} itself", "a check of one answer"
             yield CheckFault((name, kind.name), found, expected)
+        elif params.spans() == "turns" and inner.asks_models():
+            yield CheckFault((name, kind.name), f"{sibling!r}, which asks a model", "a check of the answer's text")
         elif params.spans() and (metric.lower, metric.upper, metric.higher_is_better) != (0.0, 1.0, True):
             expected = "a check that passes at 1 and fails at 0"
             yield CheckFault((name, kind.name), f"{sibling!r}, whose scores are no passes", expected)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from sfteval.keys import model_fingerprint
 from sfteval.pipeline.follow_ups import FollowUps
 from sfteval.records import Manifest, Suite
-from sfteval.requests import requests_for
+from sfteval.requests import continued, requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sfteval.pipeline.others import Others
-    from sfteval.pipeline.planning import Planned
+    from sfteval.pipeline.planning import Grader, Planned
     from sfteval.protocols import Backend
-    from sfteval.records import Request, Response, Run, Sample
+    from sfteval.records import Item, Request, Response, Run, Sample
+    from sfteval.requests import Asked
     from sfteval.store import RunStore, RunWriter
 
 ROUNDS = 4
@@ -107,9 +108,8 @@ class Evaluation:
             for item in items
         ]
         name = f"{label} {suite}".strip()
-        requests = [request for many in asked for one in many for request in one.requests]
-        self._respond(writer, self._backend, requests, name)
-        asks = FollowUps(items, asked, grader, self._others)
+        spoken = self._through_turns(writer, items, asked, grader, name)
+        asks = FollowUps(items, spoken, grader, self._others)
         for _ in range(ROUNDS):
             wanted = asks.wanted(self._answers, self._backend)
             if not wanted:
@@ -119,6 +119,25 @@ class Evaluation:
                     self._answers |= self._store.responses(model_fingerprint(backend.identity))
                 self._respond(writer, backend, more, f"{name} ({backend.identity.reference})")
         return grader.together(asks.samples(self._answers))
+
+    def _through_turns(
+        self, writer: RunWriter, items: Sequence[Item], asked: Sequence[Sequence[Asked]], grader: Grader, label: str
+    ) -> Sequence[Sequence[Asked]]:
+        """Ask everything, and dialogues turn by turn: all first turns together, then all second ones."""
+        seen: set[str] = set()
+        while True:
+            requests = [r for many in asked for one in many for r in one.requests if r.key not in seen]
+            if not requests:
+                return asked
+            seen |= {request.key for request in requests}
+            self._respond(writer, self._backend, requests, label)
+            asked = [self._continued(item, many, grader) for item, many in zip(items, asked, strict=True)]
+
+    def _continued(self, item: Item, asked: Sequence[Asked], grader: Grader) -> tuple[Asked, ...]:
+        """Return an item's asks, its dialogues with their next turn."""
+        text, model = self._backend.text, self._fingerprint
+        further = [(one, continued(one, item, text, model, self._answers)) for one in asked]
+        return tuple(one if more is None else grader.watched(more) for one, more in further)
 
     def _respond(self, writer: RunWriter, backend: Backend, requests: Sequence[Request], label: str) -> None:
         """Let a model answer what is not stored yet."""

@@ -9,15 +9,17 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sfteval.checks import Answer, Asking, bind, bind_repeats
+from sfteval.checks import Asking, bind, bind_repeats
 from sfteval.checks import early_exit as settle
 from sfteval.errors import TaskError
 from sfteval.keys import content_key
+from sfteval.pipeline.answers import answer_of, shown_output, shown_prompt
 from sfteval.pipeline.repeats import with_spanning
 from sfteval.records import (
     ITSELF,
     BackendFailure,
     ChatAsk,
+    DialogueAsk,
     FinishReason,
     Generate,
     Inquiry,
@@ -69,17 +71,22 @@ class CheckGrader:
 
     def with_asks(self, item: Item) -> Item:
         """Return the item with what the checks ask the model beside it."""
-        return replace(item, extra=self._asking.asks(_answer(item, {})), generates=self._asking.reads_answer)
+        return replace(item, extra=self._asking.asks(answer_of(item, {})), generates=self._asking.reads_answer)
 
     def follow_ups(self, item: Item, known: Known) -> tuple[Inquiry, ...]:
         """Return what the checks must ask now, () when all is known."""
-        return self._asking.follow_ups(_answer(item, known))
+        return self._asking.follow_ups(answer_of(item, known))
 
     def watched(self, asked: Asked) -> Asked:
-        """Let the generations of an ask end when every check is lost, under keys of their own."""
+        """Let the generations of an ask end when every check is lost, under keys of their own.
+
+        Of a dialogue only the last answer, which the checks judge, may end early.
+        """
         if self._lost is None:
             return asked
-        return Asked(asked.ask, tuple(self._watched(request) for request in asked.requests))
+        judged = len(asked.ask.turns) if isinstance(asked.ask, DialogueAsk) else None
+        requests = [r if judged not in (None, i) else self._watched(r) for i, r in enumerate(asked.requests)]
+        return replace(asked, requests=tuple(requests))
 
     def _watched(self, request: Request) -> Request:
         if not isinstance(request, Generate):
@@ -87,35 +94,19 @@ class CheckGrader:
         return replace(request, key=content_key(request.key, self._key), lost=self._lost)
 
     def grade(self, item: Item, known: Known) -> Graded:
-        """Run every check on the one answer of `item`."""
-        answer = _answer(item, known)
+        """Run every check on the answer to `item`, the last one of a dialogue."""
+        answer = answer_of(item, known)
         outcomes = self._judge(answer)
         scores = {name: outcome.score for name, outcome in outcomes.items()}
         evidence = {name: outcome.evidence for name, outcome in outcomes.items() if outcome.evidence}
         broken = {name: each for name, each in outcomes.items() if each.score is None and not each.unknowable}
         unjudged = [f"{name}: {outcome.evidence}" for name, outcome in broken.items()]
         error = "; ".join(unjudged) or None
-        return Graded(scores, evidence, _shown_ask(item), answer.text, error, answer.finish_reason)
+        return Graded(scores, evidence, _shown_ask(item), shown_output(answer), error, answer.finish_reason)
 
     def together(self, samples: Sequence[Sample]) -> list[Sample]:
         """Add what only all repeats of a prompt say."""
         return with_spanning(samples, self._judge_repeats)
-
-
-def _answer(item: Item, known: Known) -> Answer:
-    """Return what the checks see of an item; the text is "" where none was generated (yet)."""
-    ask = item.asks[0]
-    assert isinstance(ask, ChatAsk)
-    response = next(iter(known.get(Inquiry(ask), ())), Response(""))
-    return Answer(
-        text=response.text or "",
-        finish_reason=response.finish_reason,
-        messages=ask.messages,
-        reference=item.reference,
-        vars=item.vars,
-        output_tokens=response.output_tokens,
-        responses=known,
-    )
 
 
 class LmEvalGrader:
@@ -181,8 +172,8 @@ def _lost(key: str) -> Response:
 
 def _shown_ask(item: Item) -> str:
     ask = item.asks[0]
-    if isinstance(ask, ChatAsk | ReplyAsk):
-        return "\n".join(f"[{message.role}] {message.content}" for message in ask.messages)
+    if isinstance(ask, ChatAsk | DialogueAsk | ReplyAsk):
+        return shown_prompt(ask)
     return ask.text if isinstance(ask, RollingAsk) else ask.context
 
 

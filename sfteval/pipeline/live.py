@@ -84,6 +84,28 @@ class LiveModel:
         response = self._respond(ask)
         return _reply(response, ask.messages)
 
+    def converse(
+        self, messages: str | Sequence[Message | Mapping[str, str]], turns: Sequence[str], **generation: Any
+    ) -> tuple[Reply, ...]:
+        """Answer a conversation, then each user turn after the model's own answer to what came before.
+
+        Args:
+            messages: As `chat` takes them.
+            turns: What the user says next, one after the other.
+            **generation: As `chat` takes them.
+
+        Returns:
+            One reply per answer, the last one last. Raises as `chat` does.
+        """
+        first = chat_ask(messages, generation)
+        replies = [self.chat(first.messages, **generation)]
+        for turn in turns:
+            said = self.backend.text.without_control(replies[-1].text)
+            answer = Message.model_construct(role="assistant", content=said)  # may be empty
+            so_far = (*replies[-1].messages, answer, Message(role="user", content=turn))
+            replies.append(self.chat(so_far, **generation))
+        return tuple(replies)
+
     def generate(self, prompt: str, **generation: Any) -> Reply:
         """Continue plain text, without a chat template. Raises as `chat` does."""
         return _reply(self._respond(TextAsk(prompt, _generation(generation))), ())

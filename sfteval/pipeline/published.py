@@ -75,7 +75,7 @@ def _answers(rows: list[Mapping[str, Any]], path: Path) -> _Answers:
     found, faults = _Answers(), []
     for number, row in enumerate(read_responses(path), start=1):
         key = by_prompt.get((row.prompt or "").strip()) if row.id is None else str(row.id)
-        if key not in keys or row.response is None:
+        if key not in keys or not isinstance(row.response, str):
             found.unmatched += 1
         elif found.by_key.get(key, row.response) != row.response:
             faults.append(Fault(f"{path} row {number}", f"another answer to prompt {key}", "one answer per prompt"))

@@ -22,9 +22,9 @@ from sfteval.pipeline.others import Others
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.release import Release
 from sfteval.pipeline.settings import NO_PREVIOUS, Settings
-from sfteval.records import ChatAsk, FinishReason, Strict
+from sfteval.records import ChatAsk, DialogueAsk, FinishReason, Response, Strict
 from sfteval.report.rows import rows_code, verdict_row
-from sfteval.requests import requests_for
+from sfteval.requests import continued, requests_for
 from sfteval.store import RunStore
 from sfteval.yamlfile import read_jsonl, validate
 
@@ -52,7 +52,7 @@ class ResponseRow(Strict):
     id: Annotated[str | int, Field(union_mode="left_to_right")] | None = None
     suite: str | None = None
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
-    response: str | None
+    response: str | Annotated[tuple[str, ...], Field(min_length=1)] | None
     finish_reason: FinishReason | None = None
 
 
@@ -169,12 +169,10 @@ def match(planned: Planned, rows: Sequence[ResponseRow], backend: RecordedBacken
         items, problem = _next_items(places, waiting)
         if problem:
             faults.append(Fault(f"{where} row {number}", *problem))
-        if row.response is not None:
-            answer = RecordedAnswer(row.response, row.finish_reason)
-            keys = [key for item in items for key in _keys(item, planned, backend, fingerprint)]
-            if any(found.answers.get(key, answer) != answer for key in keys):
-                faults.append(Fault(f"{where} row {number}", *_OTHER_GREEDY))
-            found.answers.update(dict.fromkeys(keys, answer))
+        for item in items if row.response is not None else ():
+            problem = _answer_with(item, row, found.answers, _Asking(planned, backend, fingerprint))
+            if problem:
+                faults.append(Fault(f"{where} row {number}", *problem))
     found.unanswered.extend(f"{suite}/{sample}" for (suite, sample), items in waiting.items() for _ in items)
     if not found.answers and not faults:
         expected = "the id or the last user message of a sample of these suites"
@@ -190,7 +188,7 @@ def _names(waiting: dict[tuple[str, str], list[Item]]) -> dict[tuple[str, str], 
     for place, items in waiting.items():
         names.setdefault(("id", place[1]), []).append(place)
         ask = items[0].asks[0]
-        if isinstance(ask, ChatAsk):
+        if isinstance(ask, (ChatAsk, DialogueAsk)):
             names.setdefault(("prompt", ask.messages[-1].content.strip()), []).append(place)
     return names
 
@@ -213,7 +211,33 @@ def _next_items(
     return [waiting[place].pop(0) for place in places if waiting[place]], None
 
 
-def _keys(item: Item, planned: Planned, backend: RecordedBackend, fingerprint: str) -> list[str]:
-    """Return the keys under which the evaluation will ask for an item's answer."""
-    asked = [planned.graders[item.suite].watched(one) for one in requests_for(item, backend.text, fingerprint)]
-    return [request.key for one in asked for request in one.requests]
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the evaluation will ask for answers."""
+
+    planned: Planned
+    backend: RecordedBackend
+    fingerprint: str
+
+
+def _answer_with(
+    item: Item, row: ResponseRow, answers: dict[str, RecordedAnswer], asking: _Asking
+) -> tuple[str, str, str] | None:
+    """Enter a row under the keys under which the evaluation will ask, or say (found, expected, do)."""
+    texts = (row.response,) if isinstance(row.response, str) else row.response or ()
+    ask = item.asks[0]
+    needed = 1 + len(ask.turns) if isinstance(ask, DialogueAsk) else 1
+    if len(texts) != needed:
+        found = f"{len(texts)} answer{'s' * (len(texts) != 1)} to a conversation of {needed}"
+        return found, f"a list of {needed} texts under `response`" if needed > 1 else "one text under `response`", ""
+    for asked in requests_for(item, asking.backend.text, asking.fingerprint):
+        one, known = asking.planned.graders[item.suite].watched(asked), dict[str, Response]()
+        for number, text in enumerate(texts, start=1):
+            request = one.requests[-1]
+            answer = RecordedAnswer(text, row.finish_reason if number == needed else None)
+            if answers.setdefault(request.key, answer) != answer:
+                return _OTHER_GREEDY
+            known[request.key] = Response(request.key, text=text)
+            more = continued(one, item, asking.backend.text, asking.fingerprint, known)
+            one = one if more is None else asking.planned.graders[item.suite].watched(more)
+    return None

@@ -42,6 +42,15 @@ class ChatAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class DialogueAsk:
+    """Answer this conversation, then each of the user's `turns` after the model's own answer to what came before."""
+
+    messages: tuple[Message, ...]
+    turns: tuple[Message, ...]
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class TextAsk:
     """Continue this plain text (lm-eval `generate_until`); no chat template."""
 
@@ -73,7 +82,7 @@ class ReplyAsk:
     ends: bool = False
 
 
-Ask = ChatAsk | TextAsk | ScoreAsk | RollingAsk | ReplyAsk
+Ask = ChatAsk | DialogueAsk | TextAsk | ScoreAsk | RollingAsk | ReplyAsk
 
 ITSELF = ""
 BASE = "base"
@@ -190,7 +199,8 @@ class Sample:
     """One judged item of one model: a row of `samples.parquet`.
 
     `scores` maps check names to finite numbers; `prompt_key` hashes the rendered prompt token ids of all requests;
-    `output` is the text shown to people (the answer, or the chosen option); `prompt` likewise.
+    `output` is the text shown to people (the answer, each answer of a dialogue, or the chosen option); `prompt` is what
+    the author wrote. The prompt key of a dialogue hashes the author's turns around a stand-in for the model's answers.
     """
 
     key: str

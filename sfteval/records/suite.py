@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 NAME_PATTERN = r"^[a-z0-9_-]+$"
+Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
 TagField = Annotated[str, StringConstraints(pattern=r"^tags\.[A-Za-z0-9_-]+$", max_length=80)]
 Baseline = Literal["base", "previous"]
@@ -33,10 +34,14 @@ class Message(Strict):
 
 
 class SampleRow(Strict):
-    """One prompt with what is needed to judge its answer. The last message is never the assistant's."""
+    """One prompt with what is needed to judge its answer. The last message is never the assistant's.
+
+    `turns` are what the user says next, each after the model's own answer to what came before.
+    """
 
     id: Annotated[str, StringConstraints(min_length=1)]
     messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    turns: tuple[Text, ...] = ()
     reference: Any = None
     vars: dict[str, Any] = {}
     cluster: str | None = None

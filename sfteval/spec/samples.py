@@ -88,6 +88,10 @@ def _message_faults(placed: PlacedRow, system: Any) -> Iterator[Fault]:
             yield placed.document.fault((*path, "content"), found, "a text that is not empty")
         if message.role == "system" and index > 0:
             yield placed.document.fault(path, f"a system message in {dotted(path)}", "the system message first")
+    for index, turn in enumerate(placed.row.turns):
+        if not turn.strip():
+            path = (*placed.path, "turns", index)
+            yield placed.document.fault(path, f"only white space in {dotted(path)}", "a text that is not empty")
     if system is not None and placed.row.messages[0].role == "system":
         path = (*placed.path, "messages", 0)
         found = f"a system message in {dotted(path)} beside the suite's own `system`"

@@ -35,6 +35,10 @@ def test_chat(candidate, base):
     reply = candidate.chat("Greet me.")
     sfteval.expect(reply).ends_turn().max_words(3).contains("please")
     assert str(reply) == "Hello, please." and reply.messages[0].role == "user" and reply.output_tokens == 3
+    replies = candidate.converse("Greet me.", ["Again, Greet!", "More."])
+    assert [str(each) for each in replies] == ["Hello, please."] * 3
+    assert [len(each.messages) for each in replies] == [1, 3, 5]
+    assert replies[-1].messages[3].content == "Hello, please."
     assert base.chat([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]).text == "no idea"
 
 def test_generate_and_score(candidate):

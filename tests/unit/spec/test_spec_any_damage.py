@@ -26,6 +26,7 @@ GOOD = {
         {
             "id": "a",
             "messages": MESSAGES,
+            "turns": ["And?"],
             "reference": {"t": 1},
             "vars": {"checks": [{"max_words": 3}]},
             "tags": {"k": "v"},
