@@ -6,7 +6,9 @@ Comes in: the themes' kinds. Goes out: `CHECK_TABLE`. A new theme is one more li
 from __future__ import annotations
 
 from sfteval.checks import (
+    code_answers,
     combinations,
+    conversation,
     documents,
     hygiene,
     ifbench_counts,
@@ -19,9 +21,11 @@ from sfteval.checks import (
     json_answers,
     lengths,
     likelihood,
+    overlap,
     phrases,
     reference,
     repeats,
+    style,
     tool_calls,
     turns,
 )
@@ -31,12 +35,16 @@ CHECK_TABLE = Table(
     (
         *json_answers.KINDS,
         *documents.KINDS,
+        *code_answers.KINDS,
         *tool_calls.KINDS,
         *lengths.KINDS,
         *phrases.KINDS,
         *reference.KINDS,
         *likelihood.KINDS,
+        *overlap.KINDS,
         *hygiene.KINDS,
+        *conversation.KINDS,
+        *style.KINDS,
         *ifeval_words.KINDS,
         *ifeval_format.KINDS,
         *ifbench_counts.KINDS,

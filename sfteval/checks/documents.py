@@ -135,7 +135,8 @@ def is_xml(params: XmlValid, answer: Answer) -> Outcome:
 
 def has_markdown(params: Markdown, answer: Answer) -> Outcome:
     """Count the parts outside code blocks, and the code blocks."""
-    prose, languages = split_code(answer.text)
+    prose, blocks = split_code(answer.text)
+    languages = [language for language, _ in blocks]
     counts = {
         "headings": len(HEADING.findall(prose)),
         "bullets": len(BULLET.findall(prose)),
@@ -153,10 +154,15 @@ def has_markdown(params: Markdown, answer: Answer) -> Outcome:
     return judged(not few, "; ".join(few) or "all parts there")
 
 
-def split_code(text: str) -> tuple[str, list[str]]:
-    """Return the text outside closed code blocks, and the language of each block in lower case."""
+def code_blocks(text: str) -> list[tuple[str, str]]:
+    """Return language (in lower case) and code of each closed code block."""
+    return split_code(text)[1]
+
+
+def split_code(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the text outside closed code blocks, and language (in lower case) and code of each block."""
     prose: list[str] = []
-    languages: list[str] = []
+    blocks: list[tuple[str, str]] = []
     block: list[str] | None = None
     opened = ""
     for line in text.splitlines():
@@ -164,11 +170,11 @@ def split_code(text: str) -> tuple[str, list[str]]:
         if block is None and fence:
             block, opened = [], fence.group(1).lower()
         elif block is not None and fence and not fence.group(1):
-            languages.append(opened)
+            blocks.append((opened, "\n".join(block)))
             block = None
         else:
             (prose if block is None else block).append(line)
-    return "\n".join(prose + (block or [])), languages
+    return "\n".join(prose + (block or [])), blocks
 
 
 def count_tables(text: str) -> int:

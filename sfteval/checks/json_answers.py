@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from sfteval.checks.answer import Answer, Outcome, judged, unjudged
+from sfteval.checks.dates import DateRange
 from sfteval.checks.json_paths import JsonPath, MissingError, value_at
 from sfteval.checks.json_text import NotJsonError, read_json, same_json
 from sfteval.checks.kinds import Context, Flag, Judge, Params, author_fault, kind, prepared
@@ -51,7 +52,7 @@ class JsonSchema(JsonParams):
 
 
 class JsonPathCheck(JsonParams):
-    """The value at a path exists, and is equal to, near to, or one of what is asked.
+    """The value at a path exists, and is equal to, near to, or one of what is asked, or a date in a range.
 
     A reference that is an object is read at the same path.
     """
@@ -61,14 +62,15 @@ class JsonPathCheck(JsonParams):
     equals_reference: Flag | None = None
     number: Target | None = None
     one_of: tuple[Any, ...] | None = None
+    date: DateRange | None = None
 
     @model_validator(mode="after")
     def _one_comparison(self) -> JsonPathCheck:
-        given = sorted({"equals", "equals_reference", "number", "one_of"} & self.model_fields_set)
+        given = sorted({"equals", "equals_reference", "number", "one_of", "date"} & self.model_fields_set)
         if any(getattr(self, name) is None for name in given if name != "equals"):
             raise author_fault("an option without a value", "a value, or the option left out")
         if len(given) > 1:
-            raise author_fault(" and ".join(given), "at most one of equals, equals_reference, number, one_of")
+            raise author_fault(" and ".join(given), "at most one of equals, equals_reference, number, one_of, date")
         return self
 
     def needs_reference(self) -> bool:
@@ -160,6 +162,8 @@ def at_path(params: JsonPathCheck, answer: Answer) -> Outcome:
         return judged(False, f"not JSON: {error}")
     except MissingError:
         return judged(False, f"nothing at {params.json_path}")
+    if params.date is not None:
+        return judged(*params.date.judge(value))
     if params.number is not None:
         return params.number.hit(value, _reference_or_none(params.json_path, answer.reference))
     wanted = _accepted(params, answer)

@@ -18,6 +18,7 @@ Language = Literal[
     "hr", "hu", "id", "it", "ja", "kn", "ko", "lt", "lv", "mk", "ml", "mr", "ne", "nl", "no", "pa", "pl", "pt", "ro",
     "ru", "sk", "sl", "so", "sq", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh-cn", "zh-tw",
 ]  # fmt: skip
+LIKELY = 0.1
 
 
 @functools.cache
@@ -38,6 +39,20 @@ def language_of(text: str) -> str | None:
     Raises:
         TooLongError: the text is longer than `LONGEST` characters.
     """
+    ranked = _ranked(text)
+    return None if ranked is None else next((name for name, _ in ranked), "unknown")
+
+
+def likely_languages(text: str) -> tuple[str, ...]:
+    """Return the languages that have a tenth of the probability or more, likeliest first; () without letters.
+
+    Raises:
+        TooLongError: the text is longer than `LONGEST` characters.
+    """
+    return tuple(name for name, probability in _ranked(text) or () if probability >= LIKELY)
+
+
+def _ranked(text: str) -> tuple[tuple[str, float], ...] | None:
     if len(text) > LONGEST:
         msg = f"longer than {LONGEST} characters"
         raise TooLongError(msg)
@@ -45,12 +60,13 @@ def language_of(text: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _detected(text: str) -> str | None:
+def _detected(text: str) -> tuple[tuple[str, float], ...] | None:
+    """Return languages with their probabilities, likeliest first; None when the text has nothing to tell from."""
     from langdetect.lang_detect_exception import LangDetectException
 
     detector = _detectors().create()
     detector.append(text)
     try:
-        return str(detector.detect())
+        return tuple((str(each.lang), float(each.prob)) for each in detector.get_probabilities())
     except LangDetectException:
         return None

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from sfteval.checks.answer import Answer, Outcome, judged, unjudged
 from sfteval.checks.kinds import Flag, Params, author_fault, kind
@@ -18,6 +18,8 @@ from sfteval.records import Strict
 
 NUMBER = re.compile(r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?|[-+−]?\.\d+")
 TAIL_CHARACTERS = 20_000
+REACH = 60
+Unit = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True)]
 
 
 class ExactMatch(Params):
@@ -66,9 +68,13 @@ class Target(Strict):
 
 
 class Number(Params):
-    """The last number in the text hits the target (1,234.5 is one number; units and currency are ignored)."""
+    """The last number in the text hits the target (1,234.5 is one number); with `unit`, the last that has the unit.
+
+    A unit stands right after the number or right before it, as written: kg, %, $, EUR. Several spellings may be given.
+    """
 
     number: Target
+    unit: Unit | Annotated[tuple[Unit, ...], Field(min_length=1)] | None = None
 
     def needs_reference(self) -> bool:
         """Return whether the target is the reference."""
@@ -88,13 +94,35 @@ def to_number(value: Any) -> float | None:
     return float(value) if abs(value) < math.inf else None
 
 
-def last_number(text: str) -> float | None:
-    """Return the last number of a text, looking at its last 20,000 characters; None without a finite one."""
-    found = NUMBER.findall(text[-TAIL_CHARACTERS:])
-    if not found:
+def last_number(text: str, units: tuple[str, ...] = ()) -> float | None:
+    """Return the last number of a text, looking at its last 20,000 characters; None without a finite one.
+
+    Args:
+        text: Where to look.
+        units: One of these must stand beside the number; () for any number.
+    """
+    tail = text[-TAIL_CHARACTERS:]
+    found = None
+    for match in NUMBER.finditer(tail):
+        sign = "" if not units else _beside(tail, match.start(), match.end(), units)
+        found = found if sign is None else sign + match.group(0)
+    if found is None:
         return None
-    number = float(found[-1].replace(",", "").replace("−", "-"))
+    number = float(found.replace(",", "").replace("−", "-").replace("--", ""))
     return number if math.isfinite(number) else None
+
+
+def _beside(text: str, start: int, end: int, units: tuple[str, ...]) -> str | None:
+    """Return "" where a unit stands beside a number, "-" where a minus stands before that unit, None without one."""
+    after, before = text[end : end + REACH].lstrip(" \u00a0"), text[max(0, start - REACH) : start].rstrip(" \u00a0")
+    for unit in units:
+        letters = unit[-1].isalpha()
+        if after.startswith(unit) and not (letters and after[len(unit) : len(unit) + 1].isalpha()):
+            return ""
+        ahead = before.removesuffix(unit)
+        if ahead != before and not (unit[0].isalpha() and ahead[-1:].isalpha()):
+            return "-" if ahead[-1:] in ("-", "−") else ""
+    return None
 
 
 def accepted_texts(reference: Any) -> list[str]:
@@ -117,11 +145,13 @@ def exact_match(params: ExactMatch, answer: Answer) -> Outcome:
 
 def number(params: Number, answer: Answer) -> Outcome:
     """Compare the last number."""
-    found = last_number(answer.text)
+    units = (params.unit,) if isinstance(params.unit, str) else params.unit or ()
+    found = last_number(answer.text, units)
     target = params.number
     if found is None:
         missing = target.reference and to_number(answer.reference) is None
-        return unjudged("no reference number") if missing else judged(False, "no number in the answer")
+        wanted = f"no number in {' or '.join(units)}" if units else "no number in the answer"
+        return unjudged("no reference number") if missing else judged(False, wanted)
     return target.hit(found, answer.reference)
 
 
