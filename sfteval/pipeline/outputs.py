@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import EXIT_SHIP, DiskError
 from sfteval.pipeline.promotion import promote
-from sfteval.report.files import write_page, write_summary, write_verdicts
+from sfteval.pipeline.site import build_site
+from sfteval.report.files import write_summary, write_verdicts
 from sfteval.report.github import workflow_commands
 from sfteval.report.markdown import summary
 from sfteval.store import RunStore
@@ -47,7 +48,7 @@ def leave_behind(rows: Sequence[Mapping[str, Any]], status: int, settings: Setti
     if wanted.verdicts:
         write_verdicts(wanted.verdicts, rows, status)
     if wanted.report:
-        write_page(wanted.report, rows, status)
+        build_site(settings.runs_dir, Path(wanted.report))
     text = summary(rows, status)
     if wanted.summary:
         write_summary(wanted.summary, text)

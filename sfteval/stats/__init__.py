@@ -5,7 +5,7 @@ them, sample sizes. Knows nothing of suites, models or verdicts. scipy is loaded
 distribution, not on import.
 """
 
-from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, tango_score
+from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, score_bounds, tango_score
 from sfteval.stats.family import Stratum, stratified_difference, stratified_drop_pvalue
 from sfteval.stats.multiplicity import holm
 from sfteval.stats.paired import PairedEstimate, drop_pvalue, gain_pvalue, paired_difference
@@ -28,6 +28,7 @@ __all__ = [
     "paired_difference",
     "samples_needed",
     "samples_to_pass",
+    "score_bounds",
     "smallest_detectable_drop",
     "stratified_difference",
     "stratified_drop_pvalue",

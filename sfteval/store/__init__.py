@@ -6,7 +6,8 @@ imports neither torch nor, before a Parquet file is touched, pyarrow. The format
 """
 
 from sfteval.store.promotions import Promotion
+from sfteval.store.queries import RunQueries
 from sfteval.store.runs import RunStore
 from sfteval.store.writer import RunWriter
 
-__all__ = ["Promotion", "RunStore", "RunWriter"]
+__all__ = ["Promotion", "RunQueries", "RunStore", "RunWriter"]

@@ -101,14 +101,18 @@ class RunStore:
         with writing(files.verdicts, "Free or mend the disk; the run itself is whole"):
             write_document(files.verdicts, {"format": RUN_FORMAT, "exit_code": exit_code, "gates": list(rows)})
 
-    def verdicts(self, run_id: str) -> list[dict[str, Any]]:
-        """Return what the gates said of a run. Raises StoreError when nobody judged it."""
+    def judgement(self, run_id: str) -> tuple[int, list[dict[str, Any]]]:
+        """Return the exit code and rows that the gates gave a run. Raises StoreError when nobody judged it."""
         files = self._complete(run_id)
         if not files.verdicts.exists():
             do = "Judge it with: pytest suites/ --candidate MODEL"
             raise StoreError(files.verdicts, "no verdicts", "a run that gates have judged", do)
-        rows: list[dict[str, Any]] = read_document(files.verdicts, "Judge the run again")["gates"]
-        return rows
+        document = read_document(files.verdicts, "Judge the run again")
+        return document["exit_code"], document["gates"]
+
+    def verdicts(self, run_id: str) -> list[dict[str, Any]]:
+        """Return what the gates said of a run. Raises StoreError when nobody judged it."""
+        return self.judgement(run_id)[1]
 
     def promote(self, run_id: str, *, who: str, because: str, now: datetime) -> Promotion:
         """Make a complete run what later candidates are compared with. Raises StoreError, InputError."""

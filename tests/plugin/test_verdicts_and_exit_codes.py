@@ -128,7 +128,7 @@ def test_junit_carries_every_figure(project) -> None:
     assert case.find("failure") is not None
 
 
-def test_verdicts_file_and_page(project) -> None:
+def test_verdicts_file_and_pages(project) -> None:
     scripted(project, "hostile", "<script>alert(1)</script> {{ 7*7 }}")
     gate(project, "--previous", "none", "--verdicts", "out/v.json", "--report", "site", candidate="hostile")
     verdicts = json.loads((project.path / "out" / "v.json").read_text())
@@ -149,9 +149,10 @@ def test_verdicts_file_and_page(project) -> None:
         "missing",
     } <= set(verdicts["gates"][0])
     page = (project.path / "site" / "index.html").read_text()
-    assert "&lt;script&gt;alert(1)" in page
+    assert "Do not ship: answers polite" in page
     assert "<script>" not in page
-    assert "{{ 7*7 }}" in page
+    (part,) = (project.path / "site" / "data" / "samples").glob("*hostile*/answers/0.js")
+    assert "<script>alert(1)</script> {{ 7*7 }}" in part.read_text()
 
 
 def test_quiet_is_one_line_and_verbose_shows_flips(project) -> None:

@@ -11,8 +11,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln, xlogy
 from scipy.stats import binom, multinomial
 
-from sfteval.stats import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, tango_score
-from sfteval.stats.binary import exact_tail
+from sfteval.stats import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, score_bounds, tango_score
+from sfteval.stats.binary import EXACT_DISCORDANT, exact_tail
 
 
 def tango_interval(n: int, gains: int, losses: int) -> tuple[float, float]:
@@ -187,3 +187,12 @@ def test_mcnemar_midp_follows_its_definition() -> None:
     assert mcnemar_midp(0, 0) == 1.0
     with pytest.raises(ValueError, match="negative"):
         mcnemar_midp(-1, 2)
+
+
+def test_score_bounds_are_those_of_the_test_where_it_is_not_exact() -> None:
+    gains, losses = 130, 170
+    assert gains + losses > EXACT_DISCORDANT
+    low, high = score_bounds(2000, gains, losses, 0.05)
+    assert high == PairedBinaryTest(2000, gains, losses).bound(0.05)
+    assert low == -PairedBinaryTest(2000, losses, gains).bound(0.05)
+    assert low < (gains - losses) / 2000 < high

@@ -26,6 +26,7 @@ def test_public_names() -> None:
         "paired_difference",
         "samples_needed",
         "samples_to_pass",
+        "score_bounds",
         "smallest_detectable_drop",
         "stratified_difference",
         "stratified_drop_pvalue",

@@ -1,0 +1,11 @@
+"""Static pages that people look at: release, forgetting, samples, compare, training.
+
+Comes in: a `Site` and samples as columns. Goes out: a folder that opens from `file://`: pages without inline script or
+style, one shared script bundle, and data parts that load as scripts. Model text is data: pages escape it, scripts
+put it in text nodes. Needs the extra `report`.
+"""
+
+from sfteval.report.site.model import Cell, RunCard, Site
+from sfteval.report.site.writer import SiteWriter, require_report
+
+__all__ = ["Cell", "RunCard", "Site", "SiteWriter", "require_report"]
