@@ -38,7 +38,7 @@ _OPTIONS = (
     ("--previous", "RUN", "last release: a run id, 'promoted' (default), 'latest', or 'none' if there is none yet"),
     ("--runs-dir", "DIR", "where runs are stored (default: runs/ at the root)"),
     ("--verdicts", "FILE", "write every verdict as JSON to FILE"),
-    ("--report", "DIR", "write the pages of this release, and of all runs, to DIR (needs sfteval[report])"),
+    ("--report", "DIR", "write the pages of this release, and of all runs, to DIR"),
     ("--summary", "FILE", "write a Markdown summary of this release to FILE (in GitHub Actions also to the job's)"),
 )
 
@@ -160,10 +160,6 @@ class Session:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Gather all evidence before the first item (in each worker under xdist, sharing the work by leases)."""
         gates = [item.gate for item in session.items if isinstance(item, GateItem)]
-        if gates and self.config.option.report and not self.is_worker:
-            from sfteval.report.site import require_report
-
-            require_report()
         stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
         if not gates or stopped or self.config.option.collectonly:
             return

@@ -19,7 +19,7 @@ from sfteval.report.charts import floors_chart, gates_chart, png
 from sfteval.report.files import verdicts_text, write_picture, write_summary
 from sfteval.report.junit import junit
 from sfteval.report.markdown import summary
-from sfteval.report.site import Cell, RunCard, Site, SiteWriter, require_report
+from sfteval.report.site import Cell, RunCard, Site, SiteWriter
 from sfteval.store import RunQueries, RunStore
 
 if TYPE_CHECKING:
@@ -46,11 +46,9 @@ def build_site(runs_dir: Path, out: Path, watch: Watch | None = None) -> Path:
         watch: Is told (label, done, total).
 
     Raises:
-        MissingExtraError: what draws the charts is not installed.
         InputError: there is no complete run.
         StoreError, DiskError: runs that cannot be read, a place that cannot be written.
     """
-    require_report()
     store = RunStore(runs_dir)
     manifests = store.manifests()
     if not manifests:
@@ -247,7 +245,6 @@ def _bounds(
 
 def write_markdown(runs_dir: Path, reference: str | None, out: Path) -> Path:
     """Write a judged run as `report.md` with pictures of its gates, for a pull request; return its path."""
-    require_report()
     _, status, rows = release_rows(runs_dir, reference)
     pictures = {"gates": gates_chart(rows), "floors": floors_chart(rows)}
     names = [write_picture(out / f"{name}.png", png(spec)).name for name, spec in pictures.items() if spec is not None]

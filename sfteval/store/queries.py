@@ -1,14 +1,14 @@
 """Questions to many runs at once, answered by duckdb over their Parquet files; no sample becomes a record.
 
 Comes in: the store's folder and the ids of complete runs. Goes out: means and paired tables as plain rows, and the
-samples of one run as JSON columns, in parts. Needs the extra `report`.
+samples of one run as JSON columns, in parts.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import MissingExtraError, StoreError
+from sfteval.errors import StoreError
 from sfteval.store.layout import RunFiles
 
 if TYPE_CHECKING:
@@ -67,13 +67,10 @@ class RunQueries:
         """Open the runs' sample files.
 
         Raises:
-            MissingExtraError: duckdb is not installed.
             StoreError: a file cannot be read.
         """
-        try:
-            import duckdb
-        except ModuleNotFoundError:
-            raise MissingExtraError("duckdb", "report") from None
+        import duckdb
+
         self._error: type[Exception] = duckdb.Error
         self._root = root
         self._connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"})

@@ -2,10 +2,10 @@
 
 Comes in: a `Site` and samples as columns. Goes out: a folder that opens from `file://`: pages without inline script or
 style, one shared script bundle, and data parts that load as scripts. Model text is data: pages escape it, scripts
-put it in text nodes. Needs the extra `report`.
+put it in text nodes.
 """
 
 from sfteval.report.site.model import Cell, RunCard, Site
-from sfteval.report.site.writer import SiteWriter, require_report
+from sfteval.report.site.writer import SiteWriter
 
-__all__ = ["Cell", "RunCard", "Site", "SiteWriter", "require_report"]
+__all__ = ["Cell", "RunCard", "Site", "SiteWriter"]
