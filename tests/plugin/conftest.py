@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 # pytester forgets modules that a run inside the process imports; C extensions cannot be imported twice
+import duckdb  # noqa: F401
 import numpy as np  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
 import scipy.special
 import scipy.stats  # noqa: F401
+import vl_convert  # noqa: F401
 
 QUESTIONS = 40
 
