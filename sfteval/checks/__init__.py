@@ -10,6 +10,7 @@ from sfteval.checks.instruction_rows import summarise
 from sfteval.checks.kinds import CheckFault, CheckKind
 from sfteval.checks.own import load_entry_points
 from sfteval.checks.settled import early_exit
+from sfteval.checks.symptoms import symptoms_of
 from sfteval.checks.table import Table
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "judge_ifeval",
     "load_entry_points",
     "summarise",
+    "symptoms_of",
 ]

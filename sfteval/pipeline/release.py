@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sfteval.compare import compare
 from sfteval.errors import BaselineMissingError, InputError
 from sfteval.gate import judge, not_judged
+from sfteval.pipeline.diagnosing import with_causes
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
 from sfteval.pipeline.planning import plan_files
@@ -141,7 +142,8 @@ class Release:
         self._judged_runs = runs
         comparisons = [self._compare(gate, runs) for gate in judged]
         found = judge(comparisons, gates_in_plan=self.gates_in_plan)
-        verdicts = {v.gate.node: v for v in with_waivers(found, self._waivers, today)}
+        settled = with_waivers(found, self._waivers, today)
+        verdicts = {v.gate.node: v for v in with_causes(settled, runs)}
         rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
         return verdicts | rest
 

@@ -6,7 +6,6 @@ stays flat however many samples there are.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
@@ -21,6 +20,7 @@ from sfteval.report.junit import junit
 from sfteval.report.markdown import summary
 from sfteval.report.site import Cell, RunCard, Site, SiteWriter
 from sfteval.store import RunQueries, RunStore
+from sfteval.train.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -161,16 +161,9 @@ def _base_of(
 
 
 def _parent_weights(manifest: Manifest) -> str:
-    training = _training_data(manifest.model.training)
+    training = read_manifest(manifest.model.training)
     identity = (training or {}).get("parent", {}).get("identity") or {}
     return str(identity.get("weights", ""))
-
-
-def _training_data(path: str) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError):
-        data = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
-        return data if isinstance(data, dict) else None
-    return None
 
 
 def _trainings(manifests: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
@@ -180,7 +173,7 @@ def _trainings(manifests: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
         if manifest.model.training:
             runs.setdefault(manifest.model.training, []).append(manifest.run_id)
     for path, evaluated in runs.items():
-        data = _training_data(path)
+        data = read_manifest(path)
         if data is not None:
             yield {"path": path, "name": Path(path).parent.name, "runs": evaluated, "data": data}
 

@@ -1,5 +1,6 @@
 """Every record that flows between stages, one frozen type per arrow of the straight line. Rank 0."""
 
+from sfteval.records.diagnosis import Case, Cause, Facts, Pair, Symptoms, Wrapping
 from sfteval.records.evidence import (
     BASE,
     ITSELF,
@@ -62,10 +63,13 @@ __all__ = [
     "Ask",
     "BackendFailure",
     "Baseline",
+    "Case",
+    "Cause",
     "ChatAsk",
     "Comparison",
     "Demand",
     "DialogueAsk",
+    "Facts",
     "Families",
     "Family",
     "FinishReason",
@@ -83,6 +87,7 @@ __all__ = [
     "MetricInfo",
     "ModelIdentity",
     "NoRegression",
+    "Pair",
     "Plan",
     "Proof",
     "QuarantinedSample",
@@ -100,10 +105,12 @@ __all__ = [
     "Strict",
     "Suite",
     "SuiteFile",
+    "Symptoms",
     "TextAsk",
     "Verdict",
     "VerdictKind",
     "Waivers",
+    "Wrapping",
     "release_code",
     "worst",
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sfteval.records.diagnosis import Cause
     from sfteval.records.evidence import Item
     from sfteval.records.suite import Baseline, Families, Proof, Suite
 
@@ -141,7 +142,8 @@ class VerdictKind(StrEnum):
 class Verdict:
     """The answer to one gate. `blocks` says whether it keeps the release from shipping.
 
-    `accepted` says by whom and until when an objection is accepted; then it does not block.
+    `accepted` says by whom and until when an objection is accepted; then it does not block. `diagnosis` holds the
+    causes of an objection, the best supported first.
     """
 
     gate: Gate
@@ -150,6 +152,7 @@ class Verdict:
     comparison: Comparison
     blocks: bool
     accepted: str = ""
+    diagnosis: tuple[Cause, ...] = ()
 
     @property
     def shortfall(self) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sfteval.report.rows import clip, points, score
+from sfteval.report.rows import cause_lines, clip, points, score
 from sfteval.report.terminal import WORDS, asks, name_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _told(row: Mapping[str, Any]) -> Iterator[str]:
     place = f"({escaped(row['path'])}, line {row['line']})"
     yield f"**{escaped(name_of(row))}** {place}: {escaped('; '.join(row['reasons']))}"
+    for line in cause_lines(row):
+        yield f"- {escaped(line)}"
     for flip in row["flips"][:SHOWN_FLIPS]:
         change = f"{flip['reference_score']:g} → {flip['candidate_score']:g}"
         yield ""

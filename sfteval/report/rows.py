@@ -48,6 +48,7 @@ def verdict_row(verdict: Verdict, runs: Mapping[Role, Run], slices: Sequence[Com
         "shortfall": verdict.shortfall,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
+        "diagnosis": [asdict(cause) for cause in verdict.diagnosis],
         **comparison_figures(verdict.comparison),
         "runs": {role: run.manifest.run_id for role, run in runs.items()},
     }
@@ -121,9 +122,15 @@ def evidence(row: Mapping[str, Any]) -> str:
             else f" [{points(part['low'])}, {points(part['high'])}]"
         )
         lines.append(f"  {part['slice']}: {score(part['candidate'])}{change}, n = {part['n']}")
+    lines += cause_lines(row)
     for flip in row["flips"][:2]:
         lines += ["", *flip_lines(flip, str(row["against"]))]
     return "\n".join(lines)
+
+
+def cause_lines(row: Mapping[str, Any]) -> list[str]:
+    """Return the causes of an objection, one a line, the best supported first."""
+    return [f"cause: {cause['cause'].replace('_', ' ')} ({cause['says']})" for cause in row["diagnosis"]]
 
 
 def flip_lines(flip: Mapping[str, Any], against: str) -> list[str]:

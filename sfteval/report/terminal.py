@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sfteval.report.rows import flip_lines, points, rows_code, score
+from sfteval.report.rows import cause_lines, flip_lines, points, rows_code, score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,9 @@ def summary(rows: Sequence[Mapping[str, Any]], *, width: int, colour: bool, verb
     if verbosity < 0:
         return lines(verdict, width=width, colour=colour)
     shown: list[RenderableType] = [gates_table(rows, width), verdict]
-    shown += [Text(f"  {name_of(row)} ({asks(row)}): {'; '.join(row['reasons'])}") for row in _told(rows)]
+    for row in _told(rows):
+        shown.append(Text(f"  {name_of(row)} ({asks(row)}): {'; '.join(row['reasons'])}"))
+        shown += [Text(f"    {line}") for line in cause_lines(row)]
     if verbosity > 0:
         shown += [Text("\n".join(flip_lines(f, str(r["against"])))) for r in rows for f in r["flips"][:2]]
     return [line for part in shown for line in lines(part, width=width, colour=colour)]

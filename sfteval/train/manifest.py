@@ -38,6 +38,15 @@ def write_manifest(path: Path, entries: dict[str, Any]) -> None:
         raise DiskError(path, error.strerror or str(error), "room for the training manifest") from None
 
 
+def read_manifest(path: str) -> dict[str, Any] | None:
+    """Return a training manifest, None where there is none that can be read: old runs outlive their checkpoints."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
 def config_entries(config: TrainingConfig) -> dict[str, Any]:
     """Return the resolved config, its file and the hash of the file's bytes."""
     return {

@@ -32,6 +32,7 @@ RANKS = {
     "compare": 2,
     "gate": 2,
     "waivers": 2,
+    "diagnose": 2,
     "report": 2,
     "train": 2,
     "pipeline": 3,

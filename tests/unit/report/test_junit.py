@@ -10,7 +10,14 @@ from sfteval.report.junit import junit
 
 def row(verdict: str, *, blocks: bool, reason: str = "why") -> dict[str, Any]:
     names = ("reference", "candidate", "difference", "low", "high", "p_value", "detectable")
-    figures = dict.fromkeys(names) | {"n": 3, "missing": 0, "slices": [], "flips": [], "runs": {"candidate": "r"}}
+    figures = dict.fromkeys(names) | {
+        "n": 3,
+        "missing": 0,
+        "slices": [],
+        "flips": [],
+        "diagnosis": [],
+        "runs": {"candidate": "r"},
+    }
     place = {
         "node": f"suites/s.suite.yaml::{verdict}",
         "path": "suites/s.suite.yaml",
