@@ -41,7 +41,7 @@ def behavioural(case: Case) -> tuple[Cause, ...]:
         return tuple(_forgetting(case))
     labels = Counter[str]()
     shown: dict[str, list[str]] = {}
-    rules = _rules(case.pairs)
+    rules = _rules(case)
     for pair in worse:
         name = next((name for name, (symptom, _) in rules.items() if _new(pair, symptom)), "")
         labels[name] += 1
@@ -54,15 +54,16 @@ def behavioural(case: Case) -> tuple[Cause, ...]:
     return tuple(found) or tuple(_rest(case, worse))
 
 
-def _rules(pairs: Sequence[Pair]) -> dict[str, tuple[Symptom, str]]:
+def _rules(case: Case) -> dict[str, tuple[Symptom, str]]:
     """Return name → (symptom, words), roots first."""
     rules: dict[str, tuple[Symptom, str]] = {
         "empty_answers": (lambda s: s.empty, "are empty"),
         "repetition_loop": (lambda s: s.loop, "repeat themselves in a loop"),
     }
+    pairs = case.pairs
     limit: tuple[Symptom, str]
     if _lost_its_end(pairs):
-        limit = (_at_limit, "do not end: the end-of-turn token is not written, or generation does not stop at it")
+        limit = (_at_limit, "do not end: " + _why_not(case.facts.stops))
         rules["never_stops"] = limit
     rules |= {
         "token_or_role_leak": (lambda s: s.leak, "leak special tokens or play another role"),
@@ -73,6 +74,13 @@ def _rules(pairs: Sequence[Pair]) -> dict[str, tuple[Symptom, str]]:
         "verbatim_recall": (lambda s: s.recited, "recite training answers word for word"),
     }
     return rules
+
+
+def _why_not(stops: tuple[str, str]) -> str:
+    ours, theirs = stops
+    if ours != theirs:
+        return f"generation ends at ids {ours or 'none'}, the reference's at {theirs or 'none'}"
+    return "the model no longer writes its end-of-turn token (was it trained?)"
 
 
 def _at_limit(symptoms: Symptoms) -> bool:

@@ -19,7 +19,7 @@ from sfteval.train.manifest import read_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sfteval.records import Gate, Role, Run, Sample, Symptoms, Verdict
+    from sfteval.records import Gate, ModelIdentity, Role, Run, Sample, Symptoms, Verdict
 
 GENERAL = "forgetting"
 MOST_PAIRS = 600
@@ -105,7 +105,8 @@ class _Maker:
             general=all(self._skill(suite) == GENERAL for suite in suites),
             trained_template=str(self._training.get("data", {}).get("template_sha256", "")),
             used_template=ours.template,
-            numerics=(ours.numerics, theirs.numerics if theirs is not None else ""),
+            numerics=_numerics(ours, theirs, 0),
+            stops=_numerics(ours, theirs, 1),
             adapter=bool(ours.adapter),
             same_model=theirs is not None and (ours.weights, ours.adapter) == (theirs.weights, theirs.adapter),
             drops=dict(self._drops(suites)),
@@ -121,6 +122,12 @@ class _Maker:
             general = not gate.members and gate.suite not in besides and self._skill(gate.suite) == GENERAL
             if general and comparison.difference is not None and comparison.oriented[1] < 0:
                 yield gate.task or gate.suite, comparison.difference
+
+
+def _numerics(ours: ModelIdentity, theirs: ModelIdentity | None, part: int) -> tuple[str, str]:
+    """Return one part of `dtype/engine/stops:ids` of both models: 0 all before the ids, 1 the ids."""
+    parts = [model.numerics.partition("/stops:")[::2] if model is not None else ("", "") for model in (ours, theirs)]
+    return parts[0][part], parts[1][part]
 
 
 def _drawn(found: list[Any]) -> list[Any]:

@@ -70,7 +70,8 @@ class Facts:
         general: The gate belongs to what the base model knew before.
         trained_template: sha256 of the chat template that the candidate was trained with.
         used_template: sha256 of the one that it was evaluated with.
-        numerics: Of candidate and reference.
+        numerics: Of candidate and reference: dtype and engine.
+        stops: Ids that end a turn, of candidate and reference.
         adapter: The candidate is an adapter.
         same_model: Both sides have the same weights and adapter.
         merged_difference: Largest logit difference between adapter and merged weights, as measured when merging.
@@ -83,6 +84,7 @@ class Facts:
     trained_template: str = ""
     used_template: str = ""
     numerics: tuple[str, str] = ("", "")
+    stops: tuple[str, str] = ("", "")
     adapter: bool = False
     same_model: bool = False
     merged_difference: float | None = None

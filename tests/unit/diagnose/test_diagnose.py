@@ -66,8 +66,10 @@ def test_a_model_that_never_stops_is_told_from_answers_that_are_cut() -> None:
     (cause,) = diagnose(case(everywhere))
     assert cause.cause == "never_stops"
     assert cause.says == (
-        "20 of 20 worsened answers do not end: the end-of-turn token is not written, or generation does not stop at it"
+        "20 of 20 worsened answers do not end: the model no longer writes its end-of-turn token (was it trained?)"
     )
+    (cause,) = diagnose(case(everywhere, replace(CHAT, stops=("0", "0,3"))))
+    assert cause.says == "20 of 20 worsened answers do not end: generation ends at ids 0, the reference's at 0,3"
 
 
 def test_what_the_reference_shows_as_well_is_no_cause() -> None:
@@ -105,7 +107,7 @@ def test_an_adapter_that_changed_nothing() -> None:
     given = case(pairs(GOOD, worse=0), replace(CHAT, adapter=True), low=-0.02, high=0.02, demand="improves")
     (cause,) = diagnose(given)
     assert cause.cause == "adapter_inert"
-    assert cause.says == "60 of 60 answers are the reference's own, from an adapter: the training changed nothing"
+    assert cause.says == "40 of 40 answers are the reference's own, from an adapter: the training changed nothing"
     assert names(replace(given, demand="no_regression")) == ["sampling_noise"]
 
 
