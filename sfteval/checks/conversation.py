@@ -71,11 +71,10 @@ def language_kept(_: LanguageKept, answer: Answer) -> Outcome:
     asked = last_user_turn(answer)
     if asked is None:
         return unjudged(NO_TURN)
-    prose = split_code(answer.text)[0]
     if not answer.text.strip():
         return judged(False, "no answer")
     try:
-        wanted, likely = language_of(split_code(asked)[0]), likely_languages(prose)
+        wanted, likely = language_of(_prose(asked)), likely_languages(_prose(answer.text))
     except TooLongError as error:
         return unjudged(str(error))
     if wanted is None:
@@ -83,6 +82,12 @@ def language_kept(_: LanguageKept, answer: Answer) -> Outcome:
     if not likely:
         return judged(True, "no letters")
     return judged(wanted in likely, f"{' or '.join(likely)}, the user wrote {wanted}")
+
+
+def _prose(text: str) -> str:
+    """Return a text without its code blocks; unchanged without any, so that one text's language is told once."""
+    prose, blocks = split_code(text)
+    return prose if blocks else text
 
 
 def no_continuation(_: NoContinuation, answer: Answer) -> Outcome:

@@ -96,7 +96,8 @@ def judge_slowest(text: str) -> None:
     row = {"checks": [{"max_words": 2}, {"regex": "(a+)+$"}]}
     for name, check in CHECKS.items():
         example = CHECK_TABLE.kinds[name].passing if name in CHECK_TABLE.kinds else None
-        answer = Answer(text, FinishReason.STOP, reference=(example and example.reference) or "Paris", vars=row)
+        told = {"messages": example.messages, "reference": example.reference or "Paris"} if example else {}
+        answer = Answer(text, FinishReason.STOP, vars=row, **told)
         judge = bind({"brief": CHECKS["brief"], "low": CHECKS["low"], name: check}, Path())
         with hang_guard(name):
             outcome = judge(answer)[name]
