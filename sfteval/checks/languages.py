@@ -64,7 +64,9 @@ def _detected(text: str) -> tuple[tuple[str, float], ...] | None:
     """Return languages with their probabilities, likeliest first; None when the text has nothing to tell from."""
     from langdetect.lang_detect_exception import LangDetectException
 
-    detector = _detectors().create()
+    from sfteval.checks.language_detector import QuickDetector
+
+    detector = QuickDetector(_detectors())
     detector.append(text)
     try:
         return tuple((str(each.lang), float(each.prob)) for each in detector.get_probabilities())
