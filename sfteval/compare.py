@@ -221,7 +221,7 @@ def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
         low=low,
         high=high,
         p_value=p_value,
-        detectable=_detectable(gate, estimate.n, discordance, gates_in_plan),
+        detectable=None if lower is None else _detectable(gate, estimate.n, discordance, gates_in_plan),
         missing=pairs.missing,
         flips=flips(pairs),
         higher_is_better=pairs.metric.higher_is_better,
@@ -234,7 +234,7 @@ def _fail_margin(gate: Gate) -> float:
 
 
 def _detectable(gate: Gate, n: int, discordance: float, gates_in_plan: int) -> float | None:
-    if gate.demand != "no_regression":
+    if gate.demand != "no_regression" or gate.threshold >= 1:
         return None
     alpha = gate.alpha / max(1, gates_in_plan)
     return stats.smallest_detectable_drop(

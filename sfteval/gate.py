@@ -96,8 +96,11 @@ def _proven(c: Comparison, adjusted: float | None) -> bool:
 
 
 def _more(c: Comparison) -> str:
-    """Say how many more samples would settle it, if the candidate is unchanged at this rate of discordant pairs."""
-    if c.difference is None or not c.n or c.gate.threshold <= 0:
+    """Say how many more samples would settle it, if the candidate is unchanged at this rate of discordant pairs.
+
+    Scores without bounds have no such rate (nor `detectable`): nothing is said of them.
+    """
+    if c.difference is None or not c.n or c.gate.threshold <= 0 or c.detectable is None:
         return ""
     discordance = max(len(c.flips), 1) / c.n
     needed = stats.samples_to_pass(c.gate.threshold, discordance=min(discordance, 1.0), alpha=c.gate.alpha)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sfteval.backends.references import Kind, ModelReference, resolve
 from sfteval.backends.scripted import ScriptedBackend
+from sfteval.backends.served import ServedBackend
 from sfteval.protocols import Backend
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def open_backend(
     resolved = reference if isinstance(reference, ModelReference) else resolve(reference, relative_to=relative_to)
     if resolved.kind is Kind.SCRIPTED:
         return ScriptedBackend.from_file(resolved.path, reference=resolved.reference)
+    if resolved.kind is Kind.SERVED:
+        return ServedBackend(resolved.reference)
     from sfteval.backends.local import LocalBackend
 
     return LocalBackend(resolved, template=template, weights=weights)

@@ -16,11 +16,12 @@ from pathlib import Path
 from sfteval.backends import hub
 from sfteval.backends.gguf_header import read_gguf
 from sfteval.backends.pulling import SOURCES, pulled, pulled_folder, short_name
+from sfteval.backends.served import FORM, PREFIX, parse_served
 from sfteval.backends.weight_files import adapter_weights, full_weights, read_json
 from sfteval.errors import Fault, ModelError
 
-SCRIPTED, REMOTE = "scripted:", "openai:"
-KINDS = "a hub id, a model folder, an adapter folder, a .gguf file, or scripted:FILE.yaml"
+SCRIPTED = "scripted:"
+KINDS = f"a hub id, a model folder, an adapter folder, a .gguf file, {FORM}, or scripted:FILE.yaml"
 SHORT_NAMES = tuple(SOURCES)
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 MANIFESTS = ("training.json", "sfteval.json")
@@ -33,6 +34,7 @@ class Kind(StrEnum):
     ADAPTER = "adapter"
     GGUF = "gguf"
     SCRIPTED = "scripted"
+    SERVED = "served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ def resolve(reference: str, *, relative_to: Path | None = None) -> ModelReferenc
     """
     if not reference.strip():
         raise ModelError(Fault("model reference", "an empty text", KINDS))
-    if reference.startswith(REMOTE):
-        advice = "Evaluating a served model is not built yet; name its files instead."
-        raise ModelError(Fault(reference, "a remote model (openai:)", KINDS, advice))
+    if reference.startswith(PREFIX):
+        parse_served(reference)
+        return ModelReference(reference, Kind.SERVED, Path())
     root = relative_to or Path.cwd()
     if reference.startswith(SCRIPTED):
         return _scripted(reference, root)

@@ -116,7 +116,7 @@ class Evaluation:
                 break
             for backend, more in wanted:
                 if backend is not self._backend:
-                    self._answers |= self._store.responses(model_fingerprint(backend.identity))
+                    self._answers |= self._store.find({one.key for one in more} - self._answers.keys())
                 self._respond(writer, backend, more, f"{name} ({backend.identity.reference})")
         return grader.together(asks.samples(self._answers))
 

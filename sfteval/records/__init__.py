@@ -38,6 +38,8 @@ from sfteval.records.suite import (
     SampleRow,
     Strict,
     Suite,
+    TextSamples,
+    TrainingSamples,
 )
 from sfteval.records.verdict import (
     Comparison,
@@ -107,6 +109,8 @@ __all__ = [
     "SuiteFile",
     "Symptoms",
     "TextAsk",
+    "TextSamples",
+    "TrainingSamples",
     "Verdict",
     "VerdictKind",
     "Waivers",

@@ -55,6 +55,26 @@ class SampleRow(Strict):
         return self
 
 
+class TrainingSamples(Strict):
+    """Training conversations as samples, each with a held-out one beside it; `pairs` at most, drawn by content.
+
+    Rows are `messages` that end with the assistant's, or messages with a `reference`.
+    """
+
+    train: Annotated[str, StringConstraints(min_length=1)]
+    heldout: Annotated[str, StringConstraints(min_length=1)] | None = None
+    pairs: Annotated[int, Field(ge=1)] = 200
+    seed: int = 0
+
+
+class TextSamples(Strict):
+    """The pieces of a text file as samples, of `chunk_bytes` at most each; the first `limit` of them."""
+
+    text: Annotated[str, StringConstraints(min_length=1)]
+    chunk_bytes: Annotated[int, Field(ge=100)] = 2000
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+
 class Generation(Strict):
     """How answers are generated. Temperature 0 is greedy; `seed` matters only above 0."""
 
@@ -131,7 +151,7 @@ class Suite(Strict):
     suite: Name
     description: str = ""
     skill: Name = "general"
-    samples: str | Annotated[tuple[SampleRow, ...], Field(min_length=1)] | None = None
+    samples: str | Annotated[tuple[SampleRow, ...], Field(min_length=1)] | TrainingSamples | TextSamples | None = None
     system: str | None = None
     generate: Generation = Generation()
     n: Annotated[int, Field(ge=1, le=1000)] = 1

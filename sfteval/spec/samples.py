@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval.errors import Fault
 from sfteval.records import SampleRow
 from sfteval.spec.paths import shown_path
+from sfteval.spec.sources import FORMS, made_rows
 from sfteval.spec.validation import validate
 from sfteval.yamlfile import Located, dotted, read_jsonl
 
@@ -60,11 +61,10 @@ def _sources(suite: Located, samples: Any, fence: Fence, faults: list[Fault]) ->
             if not rows and len(faults) == before:
                 faults.append(suite.fault(("samples",), f"no rows in {samples!r}", "at least 1 sample"))
             yield from ((row, ()) for row in rows)
+    elif isinstance(samples, dict):
+        yield from ((row, ()) for row in made_rows(suite, fence, faults))
     else:
-        found = "a mapping" if isinstance(samples, dict) else f"{samples!r}"
-        faults.append(
-            suite.fault(("samples",), f"{found} in samples", "a list of samples or the name of a .jsonl file")
-        )
+        faults.append(suite.fault(("samples",), f"{samples!r} in samples", FORMS))
 
 
 def _check_rows(placed: list[PlacedRow], system: Any, faults: list[Fault]) -> None:

@@ -53,6 +53,7 @@ FENCES = {
     "lm_eval": {"tasks", "lmeval"},
     "pytest": {"plugin", "model_fixtures"},
     "scipy": {"stats"},
+    "httpx2": {"backends"},
 }
 
 

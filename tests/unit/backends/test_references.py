@@ -202,10 +202,10 @@ def test_weight_file_instead_of_its_folder(home):
     assert fault("base/model.safetensors").do == "Name its folder, " + f"{home}/base."
 
 
-def test_remote_models_are_reserved(home):
-    one = fault("openai:gpt@http://localhost:8000/v1")
-    assert one.found == "a remote model (openai:)"
-    assert one.do.startswith("Evaluating a served model is not built yet")
+def test_served_models_have_no_files(home):
+    found = resolve("openai:gpt@http://localhost:8000/v1")
+    assert (found.kind, found.weights, found.parent) == (Kind.SERVED, (), None)
+    assert fault("openai:gpt").found == "no model at a server"
 
 
 def test_empty_reference():

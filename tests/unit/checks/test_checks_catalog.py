@@ -18,15 +18,16 @@ def outcome(check: dict, answer: Answer) -> Outcome:
     return bind({**SIBLINGS, "check": check}, Path())(answer)["check"]
 
 
-UNBOUNDED = [kind for kind in KINDS if kind.metric.upper is None]
-BOUNDED = [kind for kind in KINDS if kind not in UNBOUNDED]
+COSTS = [kind for kind in KINDS if not kind.metric.higher_is_better]
+BOUNDED = [kind for kind in KINDS if kind not in COSTS]
 
 
-@pytest.mark.parametrize("kind", UNBOUNDED, ids=lambda kind: kind.name)
-def test_unbounded_examples(kind: CheckKind) -> None:
+@pytest.mark.parametrize("kind", COSTS, ids=lambda kind: kind.name)
+def test_examples_of_costs(kind: CheckKind) -> None:
     passing, failing = (outcome(dict(kind.example), answer) for answer in (kind.passing, kind.failing))
     assert passing.score < failing.score
-    assert (kind.metric.lower, kind.metric.upper, kind.metric.higher_is_better) == (None, None, False)
+    assert (kind.metric.lower, kind.metric.upper) in {(None, None), (0.0, 1.0), (-1.0, 1.0)}
+    assert kind.metric.version == "1"
     assert kind.summary.endswith("lower is better.")
 
 

@@ -27,6 +27,10 @@ def test_examples_load(text: str, tmp_path: Path) -> None:
         "tags": {"language": "de"},
     }
     (tmp_path / "invoices.jsonl").write_text(json.dumps(row) + "\n")
+    for name in ("train", "heldout"):
+        turns = [{"role": "user", "content": "Total?"}, {"role": "assistant", "content": f"From {name}: 3.50"}]
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    (tmp_path / "prose.txt").write_text("A short tale of nothing in particular.\n")
     (tmp_path / "invoice.schema.json").write_text('{"type": "object"}')
     (tmp_path / "x.suite.yaml").write_text(text)
     assert load_file(tmp_path / "x.suite.yaml", tmp_path).gates
