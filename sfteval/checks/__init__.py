@@ -7,6 +7,7 @@ from sfteval.checks.catalog import CHECK_TABLE
 from sfteval.checks.ifbench import judge_ifbench
 from sfteval.checks.ifeval import judge_ifeval
 from sfteval.checks.instruction_rows import summarise
+from sfteval.checks.judge import JudgeAgainstBase, JudgeByRubric
 from sfteval.checks.kinds import CheckFault, CheckKind
 from sfteval.checks.own import load_entry_points
 from sfteval.checks.settled import early_exit
@@ -19,6 +20,8 @@ __all__ = [
     "Asking",
     "CheckFault",
     "CheckKind",
+    "JudgeAgainstBase",
+    "JudgeByRubric",
     "Outcome",
     "Table",
     "bind",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sfteval.records import Generation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,7 @@ class Answer:
         vars: The row's `vars`.
         output_tokens: Tokens generated, 0 when unknown.
         earlier: The model's own earlier answers in this conversation, first to last.
+        generation: How the answer was generated.
         responses: What came back for everything that checks asked, of this model and of others.
     """
 
@@ -37,6 +40,7 @@ class Answer:
     vars: Mapping[str, Any] = field(default_factory=dict)
     output_tokens: int = 0
     earlier: tuple[Answer, ...] = ()
+    generation: Generation = field(default_factory=Generation)
     responses: Mapping[Inquiry, tuple[Response, ...]] = field(default_factory=dict)
 
 

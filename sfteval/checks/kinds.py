@@ -42,6 +42,10 @@ class Params(Strict):
         """Return the names of the checks that must be judged before this one."""
         return ()
 
+    def version(self) -> str:
+        """Return what of the parameters is part of the metric's version, "" for nothing."""
+        return ""
+
     def spans(self) -> Literal["", "turns", "repeats"]:
         """Return what is looked at beside one answer: all turns of a conversation, all repeats of a prompt, or nothing.
 

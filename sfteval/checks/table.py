@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -76,6 +77,8 @@ class Table:
     def _metric(self, name: str, checks: Mapping[str, Mapping[str, Any]]) -> MetricInfo:
         kind, params = self.read(checks[name])
         metric = kind.metric
+        if params.version():
+            metric = replace(metric, version=f"{metric.version}/{params.version()}")
         if not params.siblings():
             return metric
         members = ",".join(f"{each}={self._metric(each, checks).version}" for each in sorted(params.siblings()))

@@ -8,7 +8,18 @@ import sys
 
 import typer
 
-from sfteval.cli import accepting, evaluation, interchange, lm_eval, project, reporting, runs, score, training  # noqa: F401  (order of --help)
+from sfteval.cli import (  # noqa: F401  (order of --help)
+    accepting,
+    evaluation,
+    interchange,
+    judge,
+    lm_eval,
+    project,
+    reporting,
+    runs,
+    score,
+    training,
+)
 from sfteval.cli.app import app
 from sfteval.errors import SftevalError
 

@@ -36,6 +36,7 @@ def answer_of(item: Item, known: Mapping[Inquiry, tuple[Response, ...]]) -> Answ
             vars=item.vars,
             output_tokens=response.output_tokens,
             earlier=earlier,
+            generation=ask.generation,
             responses=known,
         )
         earlier = (*earlier, answer)

@@ -78,3 +78,36 @@ def test_a_failed_score_is_errored(folder: Path) -> None:
     done = evaluate_model(f"scripted:{folder / 'm.yaml'}", [folder / "suites"], folder / "runs")
     errors = {s.sample_id: s.error for s in done.run.samples if s.status is Status.ERRORED}
     assert errors == {"q2": "out_of_memory: no room"}
+
+
+def test_bits_per_byte_are_what_transformers_computes(tmp_path: Path) -> None:
+    """The engine's figure for a reply, with and without its end, against a plain forward pass over the same chat."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model_folder = Path(__file__).parents[2] / "fixtures" / "tiny_base"
+    question, reply = "What colour is the coat of Halmo?", "The coat of Halmo is white."
+    chat = [{"role": "user", "content": question}]
+    (tmp_path / "a.suite.yaml").write_text(
+        "suite: a\nsamples:\n"
+        f"  - {{id: one, reference: {json.dumps(reply)}, messages: {json.dumps(chat)}}}\n"
+        "checks:\n  cost: {bits_per_byte: true}\n  ended: {bits_per_byte: true, ends: true}\n"
+        "gates:\n  - {check: cost, at_most: 99}\n"
+    )
+    (sample,) = evaluate_model(str(model_folder), [tmp_path], tmp_path / "runs").run.samples
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).eval()
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    before = tokenizer.encode(prompt, add_special_tokens=False)
+    whole = tokenizer.apply_chat_template([*chat, {"role": "assistant", "content": reply}], tokenize=False)
+    ids = tokenizer.encode(whole, add_special_tokens=False)
+    written = tokenizer.encode(prompt + reply, add_special_tokens=False)
+    assert ids[: len(written)] == written
+    assert written[: len(before)] == before
+    with torch.no_grad():
+        chances = torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), dim=-1)
+    each = [chances[at - 1, ids[at]].item() for at in range(len(before), len(written) + 1)]
+    size = len(reply.encode()) * math.log(2)
+    assert sample.scores["cost"] == pytest.approx(-sum(each[:-1]) / size, abs=1e-4)
+    assert sample.scores["ended"] == pytest.approx(-sum(each) / size, abs=1e-4)

@@ -10,7 +10,9 @@ import pytest
 import sfteval.checks
 from sfteval.checks import CHECK_TABLE, Answer, CheckKind, Outcome, Table, bind
 
+JUDGES = {"graded": "judge", "compared": "judge_against_base"}
 SIBLINGS = {"brief": {"max_words": 3}, "low": {"lowercase": True}}
+SIBLINGS |= {name: dict(CHECK_TABLE.kinds[kind].example) for name, kind in JUDGES.items()}
 KINDS = list(CHECK_TABLE.kinds.values())
 
 

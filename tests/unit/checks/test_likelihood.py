@@ -79,6 +79,7 @@ def test_asks_are_shared_and_nothing_is_generated() -> None:
         ({"choice": ["a", "b"]}, {"reference": "c"}, "'c'"),
         ({"bits_per_byte": True}, {"reference": {"x": 1}}, "a reference that does not fit"),
         ({"bits_per_byte": True}, {}, "no 'reference'"),
+        ({"bits_per_byte": True}, {"reference": "a", "turns": ["Why?"]}, "a conversation with the model's own answers"),
     ],
 )
 def test_rows_that_cannot_be_scored(check: dict, row: dict, found: str) -> None:
