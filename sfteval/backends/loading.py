@@ -77,6 +77,8 @@ def attach(model: Any, reference: ModelReference) -> Any:
     """Put an adapter on a loaded base, in place. Raises ModelError, also when part of the adapter is missing."""
     from peft import PeftModel
 
+    import sfteval.peft_ext  # noqa: F401  (PEFT learns of bottleneck adapters)
+
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:

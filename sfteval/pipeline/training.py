@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
+from sfteval.errors import Fault, InputError
 from sfteval.train import ModelSource, load_config, train
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
         TrainingError: an audit or pre-flight check refused, naming the defect.
     """
     config = load_config(path)
+    if config.sweep is not None:
+        do = "Run sfteval train --sweep, or remove the block"
+        raise InputError(Fault(str(path), "a 'sweep' that a single training would ignore", "no sweep", do))
     reference = resolve(config.model, relative_to=path.parent)
     source = _source(config.model, reference)
     return train(config, source, output=output, progress=progress)

@@ -56,7 +56,7 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
 
     generation = _generation_config(model, template)
     try:
-        more = {}
+        more: dict[str, Any] = {}
         if hasattr(model, "peft_config"):
             for config in model.peft_config.values():
                 config.base_model_name_or_path = str(source.path)

@@ -15,6 +15,8 @@ from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.records import Strict
 from sfteval.train.data_config import Data, Positive, Text
+from sfteval.train.method_config import Lora, MethodField, Peft, PeftOptions, spelled_out
+from sfteval.train.sweep_config import Sweep, sweep_fault
 from sfteval.yamlfile import dotted, read_yaml, shown, validate
 
 if TYPE_CHECKING:
@@ -25,22 +27,6 @@ Schedule = Literal["cosine", "linear", "constant"]
 
 SUITES = "suites"
 LATER = {"hooks": "It arrives with the training work; remove it."}
-
-
-class Lora(Strict):
-    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685). `targets`: module names, or every linear layer."""
-
-    name: Literal["lora"] = "lora"
-    rank: Annotated[int, Field(ge=1)] = 8
-    alpha: Positive = 16.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: Literal["all-linear"] | Annotated[tuple[Text, ...], Field(min_length=1)] = "all-linear"
-
-
-class Full(Strict):
-    """Every weight is trained."""
-
-    name: Literal["full"] = "full"
 
 
 class Optimizer(Strict):
@@ -58,7 +44,9 @@ class TrainingConfig(Strict):
 
     model: Text
     data: Data
-    method: Annotated[Lora | Full, Field(discriminator="name")] = Lora()
+    method: MethodField = Lora()
+    peft: PeftOptions | None = None
+    sweep: Sweep | None = None
     optimizer: Optimizer = Optimizer()
     output: Text = "runs"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -93,9 +81,10 @@ def load_config(path: Path) -> TrainingConfig:
         raise InputError(document.fault((), shown(document.data), "a mapping of training fields"))
     faults = _later_faults(document)
     known = {key: value for key, value in document.data.items() if key not in LATER}
+    known |= {"method": spelled_out(known["method"])} if "method" in known else {}
     config = validate(TrainingConfig, document, (), faults, known)
     if config is not None:
-        faults += _missing_files(config, document, path.parent)
+        faults += _missing_files(config, document, path.parent) + _method_faults(config, document)
     if faults or config is None:
         raise InputError(sorted(faults, key=lambda fault: (fault.line, fault.column)))
     config = _resolved(config, path.parent)
@@ -106,6 +95,16 @@ def load_config(path: Path) -> TrainingConfig:
 def _later_faults(document: Located) -> list[Fault]:
     named = [name for name in LATER if name in document.data]
     return [document.fault((name,), f"the key {name!r}", "no such key yet", LATER[name], key=True) for name in named]
+
+
+def _method_faults(config: TrainingConfig, document: Located) -> list[Fault]:
+    """Return a fault where `peft` or `sweep` does not fit the method."""
+    if isinstance(config.method, Peft) and config.peft is None:
+        return [document.fault(("method",), "method peft without 'peft'", "peft: {type: IA3, …}")]
+    if config.peft is not None and not isinstance(config.method, Peft):
+        return [document.fault(("peft",), f"'peft' beside method {config.method.name}", "method: peft", key=True)]
+    fault = sweep_fault(config)
+    return [document.fault(("sweep",), *fault, key=True)] if fault else []
 
 
 def _missing_files(config: TrainingConfig, document: Located, folder: Path) -> list[Fault]:

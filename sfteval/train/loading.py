@@ -74,6 +74,8 @@ def load_model(source: ModelSource) -> Any:
         if source.adapter:
             from peft import PeftModel
 
+            import sfteval.peft_ext  # noqa: F401  (PEFT learns of bottleneck adapters)
+
             model = PeftModel.from_pretrained(model, str(source.adapter)).merge_and_unload()
     # peft froze the base when it put the adapter on, and leaves it frozen.
     model.requires_grad_(True)

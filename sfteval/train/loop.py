@@ -90,7 +90,7 @@ class GradientGuard(TrainerCallback):  # type: ignore[misc]  # transformers is u
 
 
 def build_trainer(
-    model: Any, tokenizer: Any, batches: StepBatches, *, settings: Optimizer, seed: int, peft: Any, scratch: Path
+    model: Any, tokenizer: Any, batches: StepBatches, *, settings: Optimizer, seed: int, scratch: Path
 ) -> StepTrainer:
     """Return a trainer that takes every step of `batches` once. `scratch` stays empty."""
     from datasets import Dataset
@@ -132,7 +132,6 @@ def build_trainer(
             train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),
             data_collator=lambda rows: rows,
             processing_class=tokenizer,
-            peft_config=peft,
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(GradientGuard())

@@ -1,7 +1,7 @@
-"""Training methods: a method's config to what TRL needs for it.
+"""Training methods: a method's config to a model that trains it.
 
-Comes in: the config's `method` and the loaded model. Goes out: a PEFT config, or None for full fine-tuning. A new
-method is a config model, a function here, and a line in `METHODS`.
+Comes in: the config's `method` and the loaded model. Goes out: the model with the method on it (a PEFT model, or the
+model itself for full fine-tuning). A new method is a config model and a line in `METHODS`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, InputError, ModelError
-from sfteval.train.config import Full, Lora
+from sfteval.train.method_config import Adapter, Full, Lora, LowRank, Method, Peft, PeftOptions, Prefix, Prompt, Qlora
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,42 +18,83 @@ if TYPE_CHECKING:
     from sfteval.train.loading import ModelSource
 
 
-def peft_config(method: Lora | Full, model: Any) -> Any:
+def check_parent(method: Method, source: ModelSource) -> None:
+    """Refuse what could not be served afterwards, or not be trained here.
+
+    Raises:
+        ModelError: An adapter on top of an adapter (its base would be a merged model that is on no disk), or 4 bits
+            without what they need.
+    """
+    if not isinstance(method, Full) and source.adapter:
+        named = "LoRA" if isinstance(method, LowRank) else f"{method.name} adapter"
+        found = f"an adapter as the parent of a new {named}"
+        do = f"Train the {named} from the adapter's base, or use method: {{name: full}}, which merges the adapter first"
+        raise ModelError(Fault(source.name, found, "a full checkpoint", do))
+    if isinstance(method, Qlora):
+        _check_quantization()
+
+
+def peft_config(method: Method, model: Any, options: PeftOptions | None = None) -> Any:
     """Return the PEFT config of a method, None if it trains the model's own weights.
 
+    Args:
+        method: What the person asked for.
+        model: The loaded model, or one on the meta device.
+        options: The `peft` block, for `method: peft`.
+
     Raises:
-        InputError: A target names no linear layer of the model.
+        InputError: A target names no linear layer of the model; a PEFT type or field that does not exist.
     """
+    if isinstance(method, Peft):
+        from sfteval.train.any_peft import any_peft_config
+
+        return any_peft_config(options or PeftOptions(type=""))
     return METHODS[type(method)](method, model)
-
-
-def check_parent(method: Lora | Full, source: ModelSource) -> None:
-    """Refuse what could not be served afterwards.
-
-    Raises:
-        ModelError: A new LoRA on top of an adapter: its base would be a merged model that is on no disk.
-    """
-    if isinstance(method, Lora) and source.adapter:
-        found = "an adapter as the parent of a new LoRA"
-        do = "Train the LoRA from the adapter's base, or use method: {name: full}, which merges the adapter first"
-        raise ModelError(Fault(source.name, found, "a full checkpoint", do))
 
 
 def _full(method: Full, model: Any) -> None:
     return None
 
 
-def _lora(method: Lora, model: Any) -> Any:
+def _lora(method: LowRank, model: Any) -> Any:
     from peft import LoraConfig
 
     if method.targets != "all-linear":
         _check_targets(method.targets, model)
-    targets = method.targets if method.targets == "all-linear" else list(method.targets)
     return LoraConfig(
         r=method.rank,
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
-        target_modules=targets,
+        target_modules=method.targets if method.targets == "all-linear" else list(method.targets),
+        use_rslora=method.rslora,
+        use_dora=method.dora,
+        init_lora_weights=True if method.init == "default" else method.init,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _prefix(method: Prefix, model: Any) -> Any:
+    from peft import PrefixTuningConfig
+
+    more = {"prefix_projection": True, "encoder_hidden_size": method.projection} if method.projection else {}
+    return PrefixTuningConfig(num_virtual_tokens=method.tokens, init_weights="zero", task_type="CAUSAL_LM", **more)
+
+
+def _prompt(method: Prompt, model: Any) -> Any:
+    from peft import PromptTuningConfig
+
+    return PromptTuningConfig(num_virtual_tokens=method.tokens, prompt_tuning_init="RANDOM", task_type="CAUSAL_LM")
+
+
+def _adapter(method: Adapter, model: Any) -> Any:
+    from sfteval.peft_ext import BottleneckConfig
+
+    return BottleneckConfig(
+        style=method.style,
+        width=method.width,
+        activation=method.activation,
+        dropout=method.dropout,
+        scale=method.scale,
         task_type="CAUSAL_LM",
     )
 
@@ -77,13 +118,23 @@ def _check_targets(targets: tuple[str, ...], model: Any) -> None:
         raise InputError(faults)
 
 
-METHODS: dict[type, Callable[[Any, Any], Any]] = {Lora: _lora, Full: _full}
+def _check_quantization() -> None:
+    from importlib.util import find_spec
+
+    import torch
+
+    missing = [] if find_spec("bitsandbytes") else ["no bitsandbytes"]
+    missing += [] if torch.cuda.is_available() else ["no GPU"]
+    if missing:
+        do = "Install bitsandbytes on a machine with a CUDA GPU, or use method: {name: lora}"
+        raise ModelError(Fault("method qlora", " and ".join(missing), "bitsandbytes and a CUDA GPU", do))
 
 
-def rate_warning(method: Lora | Full, rate: float) -> str:
-    """Return a warning when the learning rate suits the other method (about ten times apart); "" if it does not."""
-    if isinstance(method, Lora) and rate < 3e-5:
-        return f"learning_rate {rate:g} suits full fine-tuning; LoRA usually needs ten times more (1e-4 to 5e-4)"
-    if isinstance(method, Full) and rate > 2e-4:
-        return f"learning_rate {rate:g} suits LoRA; full fine-tuning usually needs ten times less (1e-5 to 5e-5)"
-    return ""
+METHODS: dict[type, Callable[[Any, Any], Any]] = {
+    Lora: _lora,
+    Qlora: _lora,
+    Full: _full,
+    Prefix: _prefix,
+    Prompt: _prompt,
+    Adapter: _adapter,
+}

@@ -18,7 +18,8 @@ from sfteval.train.checkpoint import check_checkpoint, new_folder, save_checkpoi
 from sfteval.train.dataset import Prepared, prepare
 from sfteval.train.loading import ModelSource, load_model, load_tokenizer
 from sfteval.train.manifest import config_entries, data_entries, machine_entries, parent_entries, write_manifest
-from sfteval.train.methods import check_parent, peft_config, rate_warning
+from sfteval.train.methods import check_parent
+from sfteval.train.rates import rate_warning
 from sfteval.train.template import chat_template
 from sfteval.train.trained import Trained
 
@@ -79,6 +80,7 @@ def _fit(
     """Check, train, check again; return the trainer and the held-out loss before and after."""
     from functools import partial
 
+    from sfteval.train.adapting import adapt
     from sfteval.train.batches import StepBatches, collate, plan_steps
     from sfteval.train.loop import build_trainer
     from sfteval.train.movement import Movement
@@ -93,12 +95,11 @@ def _fit(
     _check_length(config, model, max(lengths))
     steps = plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed)
     trainer = build_trainer(
-        model,
+        adapt(model, config, tokenizer),
         tokenizer,
         StepBatches(data.train, steps, pad),
         settings=optimizer,
         seed=config.seed,
-        peft=peft_config(config.method, model),
         scratch=folder,
     )
     movement = Movement(trainer.model)

@@ -137,3 +137,14 @@ def test_a_full_disk_leaves_the_run_resumable(project) -> None:
     assert resumed["resumed"] is True
     assert resumed["reused"] > 0
     assert resumed["computed"] + resumed["reused"] == ROWS
+
+
+def test_plan_counts_without_weights(tmp_path) -> None:
+    fields = {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
+    heads = {"num_attention_heads": 2, "vocab_size": 128, "tie_word_embeddings": True}
+    (tmp_path / "config.json").write_text(json.dumps(fields | heads))
+    done = command(
+        "plan", "config.json", "--method", "lora", "--rank", "8", "--targets", "q_proj,v_proj", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["methods"]["lora"]["trainable_parameters"] == 2 * 2 * 8 * (32 + 32)

@@ -22,6 +22,7 @@ RANKS = {
     "yamlfile": 1,
     "quiet": 1,
     "engine": 1,
+    "peft_ext": 1,
     "spec": 2,
     "plan": 2,
     "requests": 2,
@@ -46,10 +47,10 @@ RANKS = {
     "__main__": 4,
 }
 FENCES = {
-    "torch": {"engine", "backends", "train", "lmeval"},
+    "torch": {"engine", "backends", "train", "lmeval", "peft_ext"},
     "transformers": {"engine", "backends", "train"},
     "trl": {"train"},
-    "peft": {"train", "backends"},
+    "peft": {"train", "backends", "peft_ext"},
     "lm_eval": {"tasks", "lmeval"},
     "pytest": {"plugin", "model_fixtures"},
     "scipy": {"stats"},

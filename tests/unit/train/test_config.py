@@ -7,8 +7,8 @@ import pytest
 from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.train import load_config
-from sfteval.train.config import Full, Lora
 from sfteval.train.data_config import Budget
+from sfteval.train.method_config import Full, Lora, Peft, Prefix
 
 GOOD = """\
 model: org/model
@@ -22,6 +22,7 @@ optimizer: {learning_rate: 2e-4, epochs: 2, batch_tokens: 4096, schedule: cosine
 output: runs/
 seed: 7
 """
+NAMES = "'lora', 'full', 'qlora', 'prefix', 'prompt', 'adapter' or 'peft'"
 METHOD = "{name: lora, rank: 4, alpha: 8, dropout: 0.05, targets: [q_proj, v_proj]}"
 
 
@@ -75,6 +76,19 @@ def test_full_and_defaults(config):
     }
 
 
+def test_a_bare_name_means_the_methods_defaults(config):
+    assert load_config(config(GOOD.replace(METHOD, "lora"))).method == Lora()
+    assert load_config(config(GOOD.replace(METHOD, "prefix"))).method == Prefix(name="prefix")
+
+
+def test_any_peft_method_keeps_its_fields(config):
+    loaded = load_config(
+        config(GOOD.replace(METHOD, "peft").replace("seed: 7", "peft: {type: IA3, target_modules: [q]}"))
+    )
+    assert loaded.method == Peft(name="peft")
+    assert (loaded.peft.type, loaded.peft.model_extra) == ("IA3", {"target_modules": ["q"]})
+
+
 def test_a_model_beside_the_config_is_found(config, tmp_path):
     (tmp_path / "base").mkdir()
     loaded = load_config(config(GOOD.replace("org/model", "base")))
@@ -107,15 +121,25 @@ def test_all_faults_at_once_with_their_places(config):
         (
             METHOD,
             "{name: lorra}",
-            ":7:16: found 'lorra' in method.name; expected 'lora' or 'full'. Did you mean 'lora'?",
+            f":7:16: found 'lorra' in method.name; expected {NAMES}. Did you mean 'lora'?",
         ),
-        (METHOD, "{name: 3}", ":7:16: found 3 in method.name; expected 'lora' or 'full'"),
-        (METHOD, "lora", ":7:9: found 'lora' in method; expected a mapping"),
+        (METHOD, "{name: 3}", f":7:16: found 3 in method.name; expected {NAMES}"),
+        (METHOD, "lorra", f":7:9: found 'lorra' in method.name; expected {NAMES}. Did you mean 'lora'?"),
+        (METHOD, "[lora]", ":7:9: found a list in method; expected a mapping"),
+        (METHOD, "peft", ":7:9: found method peft without 'peft'; expected peft: {type: IA3, …}"),
+        ("seed: 7", "peft: {type: IA3}", ":10:1: found 'peft' beside method lora; expected method: peft"),
+        (
+            METHOD,
+            "{name: prefix, text: Hello, projection: 8}",
+            ":7:9: found a combination that does not fit in method; "
+            "expected either 'text' or 'projection': a projection starts at zero",
+        ),
         (METHOD, "{name: full, rank: 3}", ":7:22: found unknown key 'rank' in method; expected one of name"),
         (
             "rank: 4",
             "rnk: 4",
-            ":7:22: found unknown key 'rnk' in method; expected one of alpha, dropout, name, rank, targets. "
+            ":7:22: found unknown key 'rnk' in method; expected one of alpha, dora, dropout, init, name, rank, "
+            "rslora, targets. "
             "Did you mean 'rank'?",
         ),
         ("name: lora", "nam: lora", ":7:9: found no 'name' in method; expected the field 'name'"),
@@ -165,7 +189,8 @@ def test_each_fault_has_its_message(config, old, new, message):
 
 def test_a_later_field_does_not_hide_the_other_faults(config):
     assert faults_of(config(GOOD.replace("seed: 7", "optimzer: 2\nhooks: 1"))) == [
-        ":10:1: found unknown key 'optimzer'; expected one of data, method, model, optimizer, output, seed. "
+        ":10:1: found unknown key 'optimzer'; expected one of data, method, model, optimizer, output, peft, "
+        "seed, sweep. "
         "Did you mean 'optimizer'?",
         ":11:1: found the key 'hooks'; expected no such key yet. It arrives with the training work; remove it.",
     ]

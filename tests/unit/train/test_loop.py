@@ -84,7 +84,7 @@ def trained(tiny_base, tokenizer, tmp_path, steps, schedule="constant", warmup=0
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     settings = Optimizer(learning_rate=1e-3, schedule=schedule, warmup=warmup)
     batches = StepBatches(rows(), steps, 0)
-    trainer = build_trainer(model, tokenizer, batches, settings=settings, seed=0, peft=None, scratch=tmp_path)
+    trainer = build_trainer(model, tokenizer, batches, settings=settings, seed=0, scratch=tmp_path)
     trainer.train()
     return trainer
 
