@@ -22,12 +22,25 @@ ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "suites").rglob("*.suite.yaml"))
 ANSWERS = ROOT / "fixtures" / "shipped_answers"
 MOST_ALIKE = 0.6
-COUNTS = {"instructions": 205, "json": 80, "choices": 42, "documents": 61}
+COUNTS = {
+    "instructions": 205,
+    "json": 80,
+    "choices": 42,
+    "documents": 61,
+    "tool_calls": 46,
+    "finance_numbers": 108,
+    "finance_terms": 42,
+    "finance_expert": 24,
+}
 ABOUT = {
     "instructions": "followed",
     "json": "all",
     "choices": "right_label",
     "documents": "written_right",
+    "tool_calls": "right_calls",
+    "finance_numbers": "right_number",
+    "finance_terms": "right_term",
+    "finance_expert": "names_it",
 }
 """Which check says whether a suite's question was answered."""
 
