@@ -31,6 +31,10 @@ COUNTS = {
     "finance_numbers": 108,
     "finance_terms": 42,
     "finance_expert": 24,
+    "chat": 91,
+    "dialogues": 40,
+    "style": 69,
+    "refusals": 98,
 }
 ABOUT = {
     "instructions": "followed",
@@ -41,6 +45,10 @@ ABOUT = {
     "finance_numbers": "right_number",
     "finance_terms": "right_term",
     "finance_expert": "names_it",
+    "chat": "kept_to",
+    "dialogues": "kept_thread",
+    "style": "in_style",
+    "refusals": "answered",
 }
 """Which check says whether a suite's question was answered."""
 
@@ -67,7 +75,7 @@ def folder(suite: str) -> Path:
     return next(path.parent for path in FILES if path.name == f"{suite}.suite.yaml")
 
 
-def accepted_answers(suite: str, rows: tuple[SampleRow, ...]) -> dict[str, str]:
+def accepted_answers(suite: str, rows: tuple[SampleRow, ...]) -> dict[str, str | list[str]]:
     """Return an answer to each sample: what is written down for it, or its reference."""
     path = ANSWERS / f"{suite}.jsonl"
     if not path.exists():
@@ -82,12 +90,13 @@ def as_text(reference: Any) -> str:
 
 def asked(row: SampleRow) -> str:
     """Return what people say in a conversation, in one text."""
-    return " ".join(message.content for message in row.messages if message.role == "user")
+    return " ".join([*(message.content for message in row.messages if message.role == "user"), *row.turns])
 
 
 def test_sizes(rows: dict[str, tuple[SampleRow, ...]]) -> None:
     assert {name: len(samples) for name, samples in rows.items()} == COUNTS
     assert set(COUNTS) == set(ABOUT)
+    assert sum(COUNTS.values()) == 906
 
 
 def test_ids_are_unique_over_all_suites(rows: dict[str, tuple[SampleRow, ...]]) -> None:
@@ -138,13 +147,16 @@ def test_an_empty_or_echoed_answer_is_wrong(name: str, suites: dict[str, Suite])
     suite = suites[name]
     judge = bind({ABOUT[name]: suite.checks[ABOUT[name]]} if name != "json" else suite.checks, folder(name))
     for row in suite.samples:
-        for text in ("", row.messages[-1].content):
+        for text in ("", row.turns[-1] if row.turns else row.messages[-1].content):
             outcome = judge(answer(row, text))[ABOUT[name]]
             assert outcome.score == 0.0, (row.id, text, outcome.evidence)
 
 
-def answer(row: SampleRow, text: str) -> Answer:
-    return Answer(text, FinishReason.END_TURN, messages=row.messages, reference=row.reference, vars=row.vars)
+def answer(row: SampleRow, said: str | list[str]) -> Answer:
+    """Return what the model said, the answers before the last one too where they were fed back."""
+    *earlier, text = [said] if isinstance(said, str) else said
+    before = tuple(Answer(each, FinishReason.END_TURN) for each in earlier)
+    return Answer(text, FinishReason.END_TURN, row.messages, row.reference, row.vars, earlier=before)
 
 
 def test_an_unchanged_model_is_proven_to_have_lost_nothing(suites: dict[str, Suite], tmp_path: Path) -> None:
