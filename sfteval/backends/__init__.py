@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sfteval.backends.identity import identify
+    from sfteval.backends.living import LivingBackend, LivingModel
     from sfteval.backends.loading import load_base
     from sfteval.backends.opening import LoadedBackend, open_backend
     from sfteval.backends.pulling import pull, pulled
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Kind": "references",
+    "LivingBackend": "living",
+    "LivingModel": "living",
     "LoadedBackend": "opening",
     "ModelReference": "references",
     "RecordedAnswer": "recorded",
@@ -43,6 +46,8 @@ _HOMES = {
 
 __all__ = [
     "Kind",
+    "LivingBackend",
+    "LivingModel",
     "LoadedBackend",
     "ModelReference",
     "RecordedAnswer",

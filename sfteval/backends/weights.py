@@ -117,19 +117,26 @@ def _attach(held: _Loaded, reference: ModelReference, identity: ModelIdentity) -
 
 @contextmanager
 def _off(held: _Loaded) -> Iterator[None]:
-    """Switch the adapter off, if there is one; the base then looks like a plain model too."""
+    """Switch the adapter off, if there is one."""
     if held.adapted is None:
         yield
         return
+    with switched_off(held.base, held.adapted):
+        yield
+
+
+@contextmanager
+def switched_off(base: Any, adapted: Any) -> Iterator[None]:
+    """Let `base` compute without the adapter that `adapted` put on it; it then looks like a plain model too."""
     with ExitStack() as stack:
         with warnings.catch_warnings():
             # Peft warns that trained biases stay; `_attach` compares the logits and does not share then.
             warnings.simplefilter("ignore")
-            stack.enter_context(held.adapted.disable_adapter())
+            stack.enter_context(adapted.disable_adapter())
         # Peft leaves its configuration on the base, and whoever sees that takes the base for an adapted model.
-        mark = vars(held.base).pop("peft_config", None)
+        mark = vars(base).pop("peft_config", None)
         try:
             yield
         finally:
             if mark is not None:
-                held.base.peft_config = mark
+                base.peft_config = mark

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
 from sfteval.errors import Fault, InputError
+from sfteval.report.looks import show_look
 from sfteval.train import ModelSource, load_config, train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sfteval.backends import ModelReference
-    from sfteval.train import Trained
+    from sfteval.pipeline.watching import SuiteWatch
+    from sfteval.train import Trained, TrainingConfig
 
 
 def train_from(path: Path, *, output: Path | None = None, progress: bool = True) -> Trained:
@@ -33,7 +34,18 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
         raise InputError(Fault(str(path), "a 'sweep' that a single training would ignore", "no sweep", do))
     reference = resolve(config.model, relative_to=path.parent)
     source = _source(config.model, reference)
-    return train(config, source, output=output, progress=progress)
+    watch = _watch(config, source, output or Path(config.output), live=progress)
+    return train(config, source, output=output, progress=progress, watch=watch)
+
+
+def _watch(config: TrainingConfig, source: ModelSource, runs: Path, *, live: bool) -> SuiteWatch | None:
+    """Load the suites of `hooks:` before anything else, so that a broken one costs no time."""
+    if config.hooks is None:
+        return None
+    from sfteval.pipeline.watching import SuiteWatch
+
+    show = show_look if live else None
+    return SuiteWatch(config.hooks, name=config.name, base=source.identity, runs_dir=runs, show=show)
 
 
 def _source(name: str, reference: ModelReference) -> ModelSource:
@@ -60,4 +72,6 @@ def trained_row(trained: Trained) -> dict[str, Any]:
         "holdout_after": trained.holdout_after,
         "seconds": trained.seconds,
         "warnings": list(trained.warnings),
+        "kept_step": trained.kept_step,
+        "stopped": trained.stopped,
     }

@@ -41,6 +41,7 @@ from sfteval.records.suite import (
     TextSamples,
     TrainingSamples,
 )
+from sfteval.records.training import GateLook, Look
 from sfteval.records.verdict import (
     Comparison,
     Demand,
@@ -77,6 +78,7 @@ __all__ = [
     "FinishReason",
     "Flip",
     "Gate",
+    "GateLook",
     "GateSpec",
     "Generate",
     "Generation",
@@ -84,6 +86,7 @@ __all__ = [
     "Inquiry",
     "Item",
     "LmEvalBlock",
+    "Look",
     "Manifest",
     "Message",
     "MetricInfo",

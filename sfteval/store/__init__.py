@@ -2,12 +2,21 @@
 
 Comes in: responses and samples. Goes out: `Run` records, and responses that need not be computed again. Rank 2;
 imports neither torch nor, before a Parquet file is touched, pyarrow. The format is described in `layout` (files),
-`journal` (lines), `columns` (Parquet) and `encoding` (text).
+`journal` (lines), `columns` (Parquet), `encoding` (text) and `history` (trainings).
 """
 
+from sfteval.store.history import HISTORY_FORMAT, TrainingHistory, read_history
 from sfteval.store.promotions import Promotion
 from sfteval.store.queries import RunQueries
 from sfteval.store.runs import RunStore
 from sfteval.store.writer import RunWriter
 
-__all__ = ["Promotion", "RunQueries", "RunStore", "RunWriter"]
+__all__ = [
+    "HISTORY_FORMAT",
+    "Promotion",
+    "RunQueries",
+    "RunStore",
+    "RunWriter",
+    "TrainingHistory",
+    "read_history",
+]

@@ -117,6 +117,12 @@ class StepBatches(torch.utils.data.Dataset[Any]):
         """Return the number of optimiser steps."""
         return len(self.steps)
 
+    @property
+    def tokens_per_step(self) -> float:
+        """Mean number of tokens in a step, padding not counted."""
+        tokens = sum(len(self.rows[row].ids) for step in self.steps for micro in step for row in micro)
+        return tokens / max(1, len(self.steps))
+
     def __getitem__(self, index: int) -> dict[str, list[Micro]]:
         """Return step `index`."""
         return {"micro": [collate([self.rows[row] for row in rows], self.pad_id) for rows in self.steps[index]]}

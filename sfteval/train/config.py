@@ -15,18 +15,20 @@ from sfteval.errors import InputError
 from sfteval.keys import file_key
 from sfteval.records import Strict
 from sfteval.train.data_config import Data, Positive, Text
+from sfteval.train.hook_config import Checkpoints, Hooks
 from sfteval.train.method_config import Lora, MethodField, Peft, PeftOptions, spelled_out
 from sfteval.train.sweep_config import Sweep, sweep_fault
 from sfteval.yamlfile import dotted, read_yaml, shown, validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sfteval.errors import Fault
     from sfteval.yamlfile import Located
 
 Schedule = Literal["cosine", "linear", "constant"]
 
 SUITES = "suites"
-LATER = {"hooks": "It arrives with the training work; remove it."}
 
 
 class Optimizer(Strict):
@@ -48,6 +50,8 @@ class TrainingConfig(Strict):
     peft: PeftOptions | None = None
     sweep: Sweep | None = None
     optimizer: Optimizer = Optimizer()
+    hooks: Hooks | None = None
+    checkpoints: Checkpoints = Checkpoints()
     output: Text = "runs"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     _file: Path | None = PrivateAttr(default=None)
@@ -79,8 +83,8 @@ def load_config(path: Path) -> TrainingConfig:
     document = read_yaml(path, str(path))
     if not isinstance(document.data, dict):
         raise InputError(document.fault((), shown(document.data), "a mapping of training fields"))
-    faults = _later_faults(document)
-    known = {key: value for key, value in document.data.items() if key not in LATER}
+    faults: list[Fault] = []
+    known = dict(document.data)
     known |= {"method": spelled_out(known["method"])} if "method" in known else {}
     config = validate(TrainingConfig, document, (), faults, known)
     if config is not None:
@@ -90,11 +94,6 @@ def load_config(path: Path) -> TrainingConfig:
     config = _resolved(config, path.parent)
     config._file, config._fingerprint = path, file_key(path)
     return config
-
-
-def _later_faults(document: Located) -> list[Fault]:
-    named = [name for name in LATER if name in document.data]
-    return [document.fault((name,), f"the key {name!r}", "no such key yet", LATER[name], key=True) for name in named]
 
 
 def _method_faults(config: TrainingConfig, document: Located) -> list[Fault]:
@@ -109,6 +108,11 @@ def _method_faults(config: TrainingConfig, document: Located) -> list[Fault]:
 
 def _missing_files(config: TrainingConfig, document: Located, folder: Path) -> list[Fault]:
     missing = []
+    for index, suites in enumerate(config.hooks.suites if config.hooks else ()):
+        if not (folder / Path(suites).expanduser()).exists():
+            found = f"nothing at {suites!r} in {dotted(('hooks', 'suites', index))}"
+            expected = "a suite file or folder (paths resolve from the config's folder)"
+            missing.append(document.fault(("hooks", "suites", index), found, expected))
     for index, source in enumerate(config.data.train):
         if source.path and not (folder / Path(source.path).expanduser()).is_file():
             place = ("data", "train", index, "path")
@@ -136,6 +140,12 @@ def _resolved(config: TrainingConfig, folder: Path) -> TrainingConfig:
         update={
             "model": absolute(config.model) if local else config.model,
             "data": data.model_copy(update=places),
+            "hooks": config.hooks and _resolved_hooks(config.hooks, absolute),
             "output": absolute(config.output),
         }
     )
+
+
+def _resolved_hooks(hooks: Hooks, absolute: Callable[[str], str]) -> Hooks:
+    suites = tuple(absolute(path) for path in hooks.suites)
+    return hooks.model_copy(update={"suites": suites, "runs_dir": hooks.runs_dir and absolute(hooks.runs_dir)})

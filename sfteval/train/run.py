@@ -26,9 +26,17 @@ from sfteval.train.trained import Trained
 if TYPE_CHECKING:
     from sfteval.train.config import TrainingConfig
     from sfteval.train.loop import StepTrainer
+    from sfteval.train.suite_callback import Watch
 
 
-def train(config: TrainingConfig, model: ModelSource, *, output: Path | None = None, progress: bool = False) -> Trained:
+def train(
+    config: TrainingConfig,
+    model: ModelSource,
+    *,
+    output: Path | None = None,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> Trained:
     """Train and save.
 
     Args:
@@ -36,6 +44,7 @@ def train(config: TrainingConfig, model: ModelSource, *, output: Path | None = N
         model: What to start from, already resolved to local files.
         output: Where the run's folder goes, instead of the config's `output`.
         progress: Show a live bar if the terminal is one.
+        watch: Runs the config's `hooks` on the live model.
 
     Raises:
         InputError: Broken rows, rows that cannot be masked, targets that the model does not have.
@@ -44,18 +53,23 @@ def train(config: TrainingConfig, model: ModelSource, *, output: Path | None = N
         StoreError: The output cannot be written.
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    if config.hooks is not None and watch is None:
+        found = "hooks, and nobody who runs them"
+        raise InputError(Fault(f"{config.file or 'config'}: hooks", found, "a watch", "Use sfteval train, or pass watch"))
     check_parent(config.method, model)
     template = chat_template(load_tokenizer(model), model.name)
     data = prepare(config, template)
     with new_folder(output or Path(config.output), config.name) as (folder, final):
-        trainer, held_out = _fit(config, model, data, folder, progress=progress)
+        trainer, held_out = _fit(config, model, data, folder, progress=progress, watch=watch)
         save_checkpoint(trainer.model, template, model, folder / "checkpoint")
         check_checkpoint(folder / "checkpoint", template, data.split.train[:PROVEN])
+        watched: dict[str, Any] = (watch.result if watch else None) or {}
         warnings = tuple(filter(None, [rate_warning(config.method, config.optimizer.learning_rate)]))
+        warnings += tuple(watched.get("warnings", ()))
         seconds = time.monotonic() - clock
         entries = config_entries(config) | machine_entries() | _outcome(trainer, held_out)
         entries |= {"data": data_entries(config, data), "parent": parent_entries(model), "warnings": list(warnings)}
-        entries |= {"started": started.isoformat(), "seconds": seconds}
+        entries |= {"started": started.isoformat(), "seconds": seconds, "hooks": watched or None}
         write_manifest(folder / "training.json", entries)
     return Trained(
         checkpoint=final / "checkpoint",
@@ -66,6 +80,8 @@ def train(config: TrainingConfig, model: ModelSource, *, output: Path | None = N
         steps=len(trainer.curve),
         seconds=seconds,
         warnings=warnings,
+        kept_step=watched.get("kept", len(trainer.curve)),
+        stopped=watched.get("why", ""),
     )
 
 
@@ -75,7 +91,7 @@ Pair = tuple[float | None, float | None]
 
 
 def _fit(
-    config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path, *, progress: bool
+    config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path, *, progress: bool, watch: Watch | None
 ) -> tuple[StepTrainer, Pair]:
     """Check, train, check again; return the trainer and the held-out loss before and after."""
     from functools import partial
@@ -85,6 +101,7 @@ def _fit(
     from sfteval.train.loop import build_trainer
     from sfteval.train.movement import Movement
     from sfteval.train.preflight import check_labels
+    from sfteval.train.suite_callback import WatchCallback
 
     tokenizer = data.template.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else data.template.stop_ids[0]
@@ -104,8 +121,11 @@ def _fit(
     )
     movement = Movement(trainer.model)
     before = _held_out_loss(trainer.model, data, pad)
+    if watch is not None:
+        trainer.add_callback(WatchCallback(watch, trainer.curve))
     _run(trainer, config.name, progress=progress)
-    movement.check(trainer.model, sum(point.rate > 0 for point in trainer.curve))
+    kept = (watch.result or {}).get("kept") if watch else None
+    movement.check(trainer.model, sum(point.rate > 0 for point in trainer.curve[:kept]))
     return trainer, (before, _held_out_loss(trainer.model, data, pad))
 
 

@@ -33,6 +33,9 @@ class Trained:
         steps: Optimiser steps taken.
         seconds: Wall-clock, all of it.
         warnings: What is probably a mistake but was asked for.
+        kept_step: The step whose weights the checkpoint holds; None when none was inside every forgetting budget (then
+            it holds those of the last step).
+        stopped: Why the hooks ended the training, "" without hooks.
     """
 
     checkpoint: Path
@@ -43,3 +46,5 @@ class Trained:
     steps: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    kept_step: int | None = None
+    stopped: str = ""

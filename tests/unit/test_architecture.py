@@ -41,6 +41,7 @@ RANKS = {
     "model_fixtures": 4,
     "expectations": 4,
     "lmeval": 4,
+    "hooks": 4,
     "cli": 4,
     "demo": 4,
     "scaffold": 4,

@@ -1,0 +1,117 @@
+"""One look: the live model's answers to some items, against base's, as figures.
+
+Comes in: questions, a backend, base's run. Goes out: samples, `GateLook`s, and at the end verdicts on the held-out
+samples. Statistics are `compare`'s and `gate`'s: what stops a training is what would stop its release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sfteval.compare import compare
+from sfteval.errors import TrainingError
+from sfteval.gate import judge
+from sfteval.keys import model_fingerprint
+from sfteval.pipeline.grading import sample_of
+from sfteval.records import GateLook, Run, VerdictKind
+from sfteval.requests import requests_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sfteval.pipeline.planning import Planned
+    from sfteval.pipeline.watching.questions import Questions
+    from sfteval.protocols import Backend
+    from sfteval.records import Comparison, Gate, Response, Sample, Verdict
+    from sfteval.records.training import State
+
+
+def answers(planned: Planned, backend: Backend) -> list[Sample]:
+    """Return the graded samples of a plan's items; nothing is stored."""
+    fingerprint = model_fingerprint(backend.identity)
+    asked = [
+        (item, tuple(planned.graders[item.suite].watched(one) for one in requests_for(item, backend.text, fingerprint)))
+        for item in planned.plan.items
+    ]
+    wanted = {request.key: request for _, many in asked for one in many for request in one.requests}
+    got: dict[str, Response] = {}
+    backend.respond(list(wanted.values()), lambda batch: got.update((each.key, each) for each in batch))
+    return [sample_of(item, many, got, planned.graders[item.suite]) for item, many in asked]
+
+
+def live_run(base: Run, planned: Planned, samples: Sequence[Sample], step: int) -> Run:
+    """Return samples of the live model in the form that `compare` takes."""
+    manifest = replace(base.manifest, run_id=f"step-{step}", metrics=planned.metrics)
+    return Run(manifest, tuple(samples), base.path)
+
+
+def part(run: Run, keys: Collection[str]) -> Run:
+    """Return a run with some of its samples."""
+    return replace(run, samples=tuple(sample for sample in run.samples if sample.key in keys))
+
+
+def gate_looks(asked: Questions, now: Run, base: Run, level: float) -> tuple[GateLook, ...]:
+    """Return every budget and target as it stands, budgets tested at `level` each.
+
+    Raises:
+        TrainingError: A gate that cannot be compared (errored samples, zero samples, a score that is no number).
+    """
+    found = []
+    for gate in (*asked.budgets, *asked.targets):
+        comparison = compare(replace(gate, alpha=level), now, base, gates_in_plan=1)
+        if comparison.not_comparable is not None:
+            where = now.manifest.run_id
+            raise TrainingError(f"{where}: {gate.node} cannot be compared with base: {comparison.not_comparable}")
+        found.append(_gate_look(gate, comparison))
+    return tuple(found)
+
+
+def _gate_look(gate: Gate, comparison: Comparison) -> GateLook:
+    low, high = comparison.oriented
+    assert comparison.difference is not None
+    difference = comparison.difference if comparison.higher_is_better else -comparison.difference
+    (verdict,) = judge([comparison], gates_in_plan=1)
+    return GateLook(
+        gate=gate.node,
+        demand=gate.demand,
+        threshold=gate.threshold,
+        n=comparison.n,
+        base=comparison.reference or 0.0,
+        now=comparison.candidate or 0.0,
+        difference=difference,
+        low=low,
+        high=high,
+        state=_state(gate, verdict.kind, difference),
+    )
+
+
+def _state(gate: Gate, kind: VerdictKind, difference: float) -> State:
+    if gate.demand == "improves":
+        return "better" if kind is VerdictKind.PASS else "open"
+    if kind is VerdictKind.FAIL:
+        return "broken"
+    return "inside" if difference >= -gate.threshold else "over"
+
+
+def held_out_verdicts(asked: Questions, now: Run, base: Run) -> tuple[Verdict, ...]:
+    """Return what the samples that chose nothing say of the kept checkpoint: one look, Holm over the gates."""
+    gates = (*asked.budgets, *asked.targets)
+    comparisons = [compare(gate, now, base, gates_in_plan=len(gates)) for gate in gates]
+    return judge(comparisons, gates_in_plan=len(gates))
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """Return a held-out verdict as plain data."""
+    figures = verdict.comparison
+    low, high = figures.oriented
+    return {
+        "gate": verdict.gate.node,
+        "verdict": verdict.kind.value,
+        "n": figures.n,
+        "base": figures.reference,
+        "now": figures.candidate,
+        "low": low,
+        "high": high,
+        "reasons": list(verdict.reasons),
+    }
