@@ -24,11 +24,12 @@ def train(
 
         show(run_sweep(config, output=output, say=lambda line: typer.echo(line, err=True)), sweep_view, as_json)
         return
-    from sfteval.pipeline.training import train_from, trained_row
+    from sfteval.pipeline.training import speaks, train_from, trained_row
     from sfteval.report.tables import fields_table
 
     trained = trained_row(train_from(config, output=output))
-    show(trained, fields_table("trained"), as_json)
+    if speaks():
+        show(trained, fields_table("trained"), as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
     source = _source(config.model, reference)
     watch = _watch(config, source, output or Path(config.output), live=progress)
     return train(config, source, output=output, progress=progress, watch=watch)
+
+
+def speaks() -> bool:
+    """Tell whether this process is the one that prints, of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _watch(config: TrainingConfig, source: ModelSource, runs: Path, *, live: bool) -> SuiteWatch | None:

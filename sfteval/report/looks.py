@@ -44,10 +44,13 @@ def look_table(look: Look) -> Table:
 
 
 def show_look(look: Look) -> None:
-    """Print a look on stderr where a person looks; one line per look elsewhere."""
-    console = Console(file=sys.__stderr__ or sys.stderr)
-    if console.is_terminal:
-        console.print(look_table(look))
-        return
-    states = ", ".join(f"{gate.gate} {gate.difference:+.3f} ({WORDS[gate.state]})" for gate in look.gates)
-    console.print(Text(f"step {look.step}: {states}"), soft_wrap=True)
+    """Print a look on stderr, above a live bar if there is one; one line per look where no person looks."""
+    console = Console(file=sys.stderr)
+    with console.capture() as captured:
+        if console.is_terminal:
+            console.print(look_table(look))
+        else:
+            states = (f"{gate.gate} {gate.difference:+.3f} ({WORDS[gate.state]})" for gate in look.gates)
+            console.print(Text(f"step {look.step}: {', '.join(states)}"), soft_wrap=True)
+    # Through the stream and not the console: a live bar of another console has put itself in front of the stream.
+    sys.stderr.write(captured.get())

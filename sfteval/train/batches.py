@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sfteval.train.masks import IGNORED, Encoded
+from sfteval.train.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CALL_TOKENS = 96
 # The largest micro-batch, in padded tokens, so that memory does not grow with `batch_tokens`.
 MICRO_TOKENS = 8192
+# The largest pack: long enough for matrix products at full speed, short enough for memory.
+PACK_TOKENS = 2048
 
 Step = list[list[int]]
 Micro = dict[str, torch.Tensor]
@@ -75,6 +78,18 @@ def _micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Step:
     return step[::-1]
 
 
+def _packs(rows: Sequence[int], lengths: Sequence[int]) -> Step:
+    """Fill packs of about equal size, longest rows first; a row longer than a pack is one by itself."""
+    count = max(1, -(-sum(lengths[row] for row in rows) // PACK_TOKENS))
+    packs: list[list[int]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for row in sorted(rows, key=lambda row: (-lengths[row], row)):
+        smallest = sizes.index(min(sizes))
+        packs[smallest].append(row)
+        sizes[smallest] += lengths[row]
+    return [pack for pack in packs if pack]
+
+
 def collate(rows: Sequence[Encoded], pad_id: int) -> Micro:
     """Return `input_ids` and `labels`, shape (rows, longest), padded right; `attention_mask` only if there is padding.
 
@@ -112,6 +127,13 @@ class StepBatches(torch.utils.data.Dataset[Any]):
     def __init__(self, rows: Sequence[Encoded], steps: Sequence[Step], pad_id: int) -> None:
         """Keep rows and plan; tensors are made when a step is asked for."""
         self.rows, self.steps, self.pad_id = rows, steps, pad_id
+        self.packed, self.start = False, 0
+
+    def lay_out(self, lengths: Sequence[int], *, packed: bool) -> None:
+        """Pack the rows of each step, or leave them padded; which rows make a step stays as it is."""
+        self.packed = packed
+        if packed:
+            self.steps = [_packs([row for micro in step for row in micro], lengths) for step in self.steps]
 
     def __len__(self) -> int:
         """Return the number of optimiser steps."""
@@ -124,5 +146,6 @@ class StepBatches(torch.utils.data.Dataset[Any]):
         return tokens / max(1, len(self.steps))
 
     def __getitem__(self, index: int) -> dict[str, list[Micro]]:
-        """Return step `index`."""
-        return {"micro": [collate([self.rows[row] for row in rows], self.pad_id) for rows in self.steps[index]]}
+        """Return step `index` after `start`: a resumed training begins where it stopped."""
+        step = [[self.rows[row] for row in rows] for rows in self.steps[(self.start + index) % len(self.steps)]]
+        return {"micro": [pack(rows) if self.packed else collate(rows, self.pad_id) for rows in step]}

@@ -1,49 +1,22 @@
 """The checkpoint folder: weights or adapter, tokenizer, template, generation config.
 
 Comes in: the trained model. Goes out: files that reload to the same prompts and stop tokens (checked from disk).
-A folder has its temporary name until it is complete, so a name without `.partial-` is a whole checkpoint.
 """
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import shutil
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import DiskError, TrainingError
 from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from sfteval.train.loading import ModelSource
     from sfteval.train.rows import Row
     from sfteval.train.template import ChatTemplate
-
-
-@contextlib.contextmanager
-def new_folder(output: Path, name: str) -> Iterator[tuple[Path, Path]]:
-    """Yield (temporary, final) folder; the first becomes the second on success and vanishes on failure.
-
-    Raises:
-        DiskError: The folder cannot be written.
-    """
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    final = output / f"{name}-{stamp}-{secrets.token_hex(3)}"
-    partial = output / f".partial-{final.name}"
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise DiskError(output, error.strerror or str(error), "a folder that can be written") from None
-    try:
-        yield partial, final
-        partial.rename(final)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, folder: Path) -> None:
@@ -54,7 +27,7 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
     """
     from transformers.utils import logging
 
-    generation = _generation_config(model, template)
+    generation = generation_config(model, template)
     try:
         more: dict[str, Any] = {}
         if hasattr(model, "peft_config"):
@@ -71,7 +44,7 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
         raise DiskError(folder, error.strerror or str(error), "room for the checkpoint") from None
 
 
-def _generation_config(model: Any, template: ChatTemplate) -> Any:
+def generation_config(model: Any, template: ChatTemplate) -> Any:
     """Return the model's generation config, ending at every end-of-turn token that was trained."""
     generation = model.generation_config
     known = generation.eos_token_id

@@ -32,13 +32,17 @@ SUITES = "suites"
 
 
 class Optimizer(Strict):
-    """AdamW without weight decay; `batch_tokens` is the size of one optimiser step, `warmup` a share of all steps."""
+    """AdamW without weight decay; `batch_tokens` is the size of one optimiser step, `warmup` a share of all steps.
+
+    `packing` lays a step's rows end to end: left out, wherever it computes the same; true insists, false forbids.
+    """
 
     learning_rate: Positive = 2e-4
     epochs: Positive = 1.0
     batch_tokens: Annotated[int, Field(ge=1)] = 4096
     schedule: Schedule = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    packing: bool | None = None
 
 
 class TrainingConfig(Strict):

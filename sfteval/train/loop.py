@@ -13,17 +13,20 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback
+from safetensors import SafetensorError
+from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import align_special_tokens
 from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
-from sfteval.errors import TrainingError
+from sfteval.errors import DiskError, TrainingError
 from sfteval.quiet import library_noise_off
 from sfteval.train.batches import label_count, label_weight
 from sfteval.train.heads import label_nll
 from sfteval.train.movement import check_gradients
+from sfteval.train.processes import share_gradients, share_sum, world
 from sfteval.train.trained import CurvePoint
+from sfteval.train.trial import accumulate, check_first_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from sfteval.train.batches import Micro, StepBatches
     from sfteval.train.config import Optimizer
+    from sfteval.train.unfinished import Resumed
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 CLIP = 1.0
@@ -45,6 +49,9 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         """Take the plan; everything else goes to SFTTrainer."""
         self.batches = batches
         self.curve: list[CurvePoint] = []
+        self.own_loss: float | None = None
+        self.doubts: list[str] = []
+        self.packing: dict[str, Any] = {}
         super().__init__(**arguments)
 
     def _send_telemetry(self) -> None:
@@ -52,7 +59,11 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
 
     def get_train_dataloader(self) -> Any:
         """Return the plan's steps in order; the plan is already shuffled."""
-        return torch.utils.data.DataLoader(self.batches, batch_size=None, shuffle=False)
+        # A generator of its own: beginning to read must not draw from the one that dropout uses, or a resumed
+        # training would go on with other numbers.
+        return torch.utils.data.DataLoader(
+            self.batches, batch_size=None, shuffle=False, generator=torch.Generator().manual_seed(0)
+        )
 
     def floating_point_ops(self, inputs: Any) -> float:
         """Return 0: transformers' estimate walks all parameters at every step."""
@@ -61,14 +72,16 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
     def training_step(self, model: Any, inputs: dict[str, list[Micro]], num_items_in_batch: Any = None) -> torch.Tensor:
         """Run forward and backward for one optimiser step; return its mean loss per label token."""
         model.train()
-        micros = [self._prepare_inputs(micro) for micro in inputs["micro"]]
+        rank, count = world()
+        micros = inputs["micro"]
         labels = sum(label_count(micro) for micro in micros)
         weight = sum(label_weight(micro) for micro in micros)
-        total = torch.zeros((), device=self.args.device)
-        for micro in micros:
-            loss = label_nll(model, micro) / (weight or 1.0)
-            self.accelerator.backward(loss)
-            total += loss.detach()
+        mine = [self._prepare_inputs(micro) for micro in micros[rank::count]]
+        # The model itself, not the wrapper that would average gradients over processes: they are summed below.
+        total = accumulate(self.model, mine, weight, self.accelerator.backward)
+        if count > 1:
+            share_gradients(self.model.parameters())
+        total = share_sum(total)
         self._record(total.item(), micros, labels)
         return total
 
@@ -76,8 +89,28 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         step = self.state.global_step + 1
         if not math.isfinite(loss):
             raise TrainingError(f"step {step}: the loss is {loss}; lower the learning rate or look at the rows")
+        if step == 1 and self.own_loss is not None:
+            check_first_loss(loss, self.own_loss, dropout=_drops(self.model))
         tokens = sum(int(m.get("attention_mask", torch.ones_like(m["input_ids"])).sum()) for m in micros)
         self.curve.append(CurvePoint(step, loss, self._get_learning_rate(), tokens, labels))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save what a killed training needs to go on. Raises DiskError; the last whole checkpoint stays."""
+        try:
+            # TRL's own method writes a model card first.
+            Trainer._save_checkpoint(self, model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            place = f"{self.args.output_dir}/checkpoint-{self.state.global_step}"
+            raise DiskError(place, str(error).strip() or type(error).__name__, "room for a checkpoint") from error
+
+    def resume_or_begin(self, resumed: Resumed | None) -> None:
+        """Train to the end, from a checkpoint if there is one."""
+        if resumed is None:
+            self.train()
+            return
+        self.curve[:] = resumed.curve
+        self.batches.start = resumed.step
+        self.train(resume_from_checkpoint=str(resumed.path))
 
 
 class GradientGuard(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -92,7 +125,7 @@ class GradientGuard(TrainerCallback):  # type: ignore[misc]  # transformers is u
 def build_trainer(
     model: Any, tokenizer: Any, batches: StepBatches, *, settings: Optimizer, seed: int, scratch: Path
 ) -> StepTrainer:
-    """Return a trainer that takes every step of `batches` once. `scratch` stays empty."""
+    """Return a trainer that takes every step of `batches` once. Checkpoints go to `scratch`, if any are asked for."""
     from datasets import Dataset
 
     arguments = SFTConfig(
@@ -118,9 +151,9 @@ def build_trainer(
         disable_tqdm=True,
         logging_strategy="no",
         save_strategy="no",
+        # The plan itself knows where a resumed training goes on.
+        ignore_data_skip=True,
     )
-    if arguments.world_size > 1:
-        raise TrainingError("training in several processes arrives with the training work; start one process")
     with library_noise_off(logging):
         # transformers does this when training starts, with a note on the screen; done here it has nothing to say.
         align_special_tokens(model, tokenizer)
@@ -136,6 +169,10 @@ def build_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(GradientGuard())
     return trainer
+
+
+def _drops(model: Any) -> bool:
+    return any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
 
 
 @torch.no_grad()

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from sfteval.errors import TrainingError
 from sfteval.train.masks import IGNORED, lost_part, normal_text, prompt_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
-
-    from sfteval.train.batches import Micro
+    from sfteval.train.batches import Micro, StepBatches
     from sfteval.train.data_config import LossOn
     from sfteval.train.masks import Encoded
     from sfteval.train.rows import Row
@@ -49,6 +49,26 @@ def check_labels(
             if ids[: len(item.ids)] != list(item.ids):
                 raise TrainingError(f"{row.where}: the collator changed the row's token ids")
             _check_row(row, ids[: len(item.ids)], labels, template, loss_on)
+
+
+def check_packs(batches: StepBatches) -> None:
+    """Take every pack apart again: each row's ids as they were, its labels too, but for the first token's.
+
+    Raises:
+        TrainingError: A pack lost, moved or changed something.
+    """
+    for index, step in enumerate(batches.steps):
+        for rows, micro in zip(step, batches[index]["micro"], strict=True):
+            lengths = micro["lengths"].tolist()
+            if lengths != [len(batches.rows[row].ids) for row in rows]:
+                raise TrainingError(f"step {index + 1}: a pack's row lengths are {lengths}: rows are cut or lost")
+            ids, labels = (torch.split(micro[name][0], lengths) for name in ("input_ids", "labels"))
+            for row, its_ids, its_labels in zip(rows, ids, labels, strict=True):
+                item = batches.rows[row]
+                if its_ids.tolist() != list(item.ids):
+                    raise TrainingError(f"step {index + 1}: packing changed a row's token ids")
+                if its_labels.tolist() != [IGNORED, *item.labels[1:]]:
+                    raise TrainingError(f"step {index + 1}: packing changed a row's labels")
 
 
 def _counted(batch: Micro) -> torch.Tensor:

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, InputError
-from sfteval.train.checkpoint import check_checkpoint, new_folder, save_checkpoint
+from sfteval.keys import content_key
+from sfteval.train.checkpoint import check_checkpoint, save_checkpoint
 from sfteval.train.dataset import Prepared, prepare
 from sfteval.train.loading import ModelSource, load_model, load_tokenizer
 from sfteval.train.manifest import config_entries, data_entries, machine_entries, parent_entries, write_manifest
 from sfteval.train.methods import check_parent
+from sfteval.train.processes import in_the_first, join_processes
 from sfteval.train.rates import rate_warning
 from sfteval.train.template import chat_template
 from sfteval.train.trained import Trained
+from sfteval.train.unfinished import clear_checkpoints, newest_checkpoint, training_folder
 
 if TYPE_CHECKING:
     from sfteval.train.config import TrainingConfig
     from sfteval.train.loop import StepTrainer
     from sfteval.train.suite_callback import Watch
+    from sfteval.train.template import ChatTemplate
+    from sfteval.train.unfinished import Resumed
 
 
 def train(
@@ -55,22 +61,23 @@ def train(
     started, clock = datetime.now(UTC), time.monotonic()
     if config.hooks is not None and watch is None:
         found = "hooks, and nobody who runs them"
-        raise InputError(Fault(f"{config.file or 'config'}: hooks", found, "a watch", "Use sfteval train, or pass watch"))
+        raise InputError(
+            Fault(f"{config.file or 'config'}: hooks", found, "a watch", "Use sfteval train, or pass watch")
+        )
     check_parent(config.method, model)
+    join_processes()
     template = chat_template(load_tokenizer(model), model.name)
     data = prepare(config, template)
-    with new_folder(output or Path(config.output), config.name) as (folder, final):
+    with training_folder(output or Path(config.output), config.name, _key(config, model, data)) as (folder, final):
         trainer, held_out = _fit(config, model, data, folder, progress=progress, watch=watch)
-        save_checkpoint(trainer.model, template, model, folder / "checkpoint")
-        check_checkpoint(folder / "checkpoint", template, data.split.train[:PROVEN])
         watched: dict[str, Any] = (watch.result if watch else None) or {}
         warnings = tuple(filter(None, [rate_warning(config.method, config.optimizer.learning_rate)]))
-        warnings += tuple(watched.get("warnings", ()))
+        warnings += (*trainer.doubts, *watched.get("warnings", ()))
         seconds = time.monotonic() - clock
         entries = config_entries(config) | machine_entries() | _outcome(trainer, held_out)
         entries |= {"data": data_entries(config, data), "parent": parent_entries(model), "warnings": list(warnings)}
         entries |= {"started": started.isoformat(), "seconds": seconds, "hooks": watched or None}
-        write_manifest(folder / "training.json", entries)
+        in_the_first(lambda: _write(trainer.model, template, model, data, folder, entries))
     return Trained(
         checkpoint=final / "checkpoint",
         manifest=final / "training.json",
@@ -83,6 +90,24 @@ def train(
         kept_step=watched.get("kept", len(trainer.curve)),
         stopped=watched.get("why", ""),
     )
+
+
+def _write(
+    model: Any, template: ChatTemplate, source: ModelSource, data: Prepared, folder: Path, entries: dict[str, Any]
+) -> None:
+    """Write checkpoint and manifest, and remove what was only needed to go on after a kill."""
+    save_checkpoint(model, template, source, folder / "checkpoint")
+    check_checkpoint(folder / "checkpoint", template, data.split.train[:PROVEN])
+    clear_checkpoints(folder)
+    write_manifest(folder / "training.json", entries)
+
+
+def _key(config: TrainingConfig, source: ModelSource, data: Prepared) -> str:
+    """Return the hash of everything that decides a training's result; when it is saved decides nothing."""
+    parent = parent_entries(source)
+    versions = machine_entries()["versions"]
+    settings = config.model_dump(mode="json", exclude={"checkpoints", "output"})
+    return content_key(settings, data_entries(config, data), parent, versions, os.environ.get("WORLD_SIZE", "1"))
 
 
 # Rows whose prompts are rendered again from the saved tokenizer.
@@ -101,6 +126,7 @@ def _fit(
     from sfteval.train.loop import build_trainer
     from sfteval.train.movement import Movement
     from sfteval.train.preflight import check_labels
+    from sfteval.train.saving import Saving
     from sfteval.train.suite_callback import WatchCallback
 
     tokenizer = data.template.tokenizer
@@ -110,35 +136,60 @@ def _fit(
     optimizer = config.optimizer
     lengths = [len(row.ids) for row in data.train]
     _check_length(config, model, max(lengths))
-    steps = plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed)
+    batches = StepBatches(data.train, plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed), pad)
     trainer = build_trainer(
         adapt(model, config, tokenizer),
         tokenizer,
-        StepBatches(data.train, steps, pad),
+        batches,
         settings=optimizer,
         seed=config.seed,
         scratch=folder,
     )
+    _try(trainer, config, data)
     movement = Movement(trainer.model)
     before = _held_out_loss(trainer.model, data, pad)
     if watch is not None:
         trainer.add_callback(WatchCallback(watch, trainer.curve))
-    _run(trainer, config.name, progress=progress)
+    trainer.add_callback(Saving(config.checkpoints, trainer.curve))
+    resumed = newest_checkpoint(folder)
+    clear_checkpoints(folder, keep=resumed.path if resumed else None)
+    _run(trainer, config.name, resumed, progress=progress)
     kept = (watch.result or {}).get("kept") if watch else None
     movement.check(trainer.model, sum(point.rate > 0 for point in trainer.curve[:kept]))
     return trainer, (before, _held_out_loss(trainer.model, data, pad))
 
 
-def _run(trainer: StepTrainer, name: str, *, progress: bool) -> None:
+def _try(trainer: StepTrainer, config: TrainingConfig, data: Prepared) -> None:
+    """Run the pre-flight that needs weights, and lay the rows out as it allows."""
+    from sfteval.train.checkpoint import generation_config
+    from sfteval.train.preflight import check_packs
+    from sfteval.train.trial import check_stops, doubts, own_loss, try_model
+
+    batches, optimizer = trainer.batches, config.optimizer
+    trial = try_model(
+        trainer.model, data.train, batches.pad_id, packing=optimizer.packing, backward=trainer.accelerator.backward
+    )
+    shortest = min(data.train, key=lambda row: len(row.ids))
+    prompt = shortest.ids[: shortest.spans[0][0]] or shortest.ids[:1]
+    check_stops(trainer.model, data.template, generation_config(trainer.model, data.template), prompt)
+    batches.lay_out([len(row.ids) for row in data.train], packed=trial.packed)
+    if trial.packed:
+        check_packs(batches)
+    trainer.own_loss = own_loss(trainer.model, batches[0]["micro"])
+    trainer.doubts = doubts(len(set(data.train)), optimizer.epochs, trainer.own_loss)
+    trainer.packing = {"packed": trial.packed, "why_not": trial.why_not}
+
+
+def _run(trainer: StepTrainer, name: str, resumed: Resumed | None, *, progress: bool) -> None:
     from sfteval.train.progress import ProgressBar
 
     if not progress:
-        trainer.train()
+        trainer.resume_or_begin(resumed)
         return
     bar = ProgressBar(trainer.curve, name)
     trainer.add_callback(bar)
     try:
-        trainer.train()
+        trainer.resume_or_begin(resumed)
     finally:
         bar.close()
 
@@ -175,4 +226,5 @@ def _outcome(trainer: StepTrainer, held_out: Pair) -> dict[str, Any]:
             "total": sum(value.numel() for value in parameters),
         },
         "clip": trainer.args.max_grad_norm,
+        "preflight": {"own_loss": trainer.own_loss, **trainer.packing},
     }

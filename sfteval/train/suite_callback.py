@@ -15,10 +15,11 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from sfteval.errors import Fault, InputError, TrainingError
+from sfteval.errors import Fault, InputError
+from sfteval.train.processes import in_the_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sfteval.records import Look
     from sfteval.train.hook_config import Hooks
@@ -123,7 +124,7 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
         # transformers reads this entry at each save, and a checkpoint from before the hook has none.
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         self._first = state.is_world_process_zero
-        self._together(
+        in_the_first(
             lambda: self.watch.begin(
                 model,
                 tokenizer,
@@ -156,14 +157,14 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
         if not self.due(state.global_step):
             return control
         curve = self.curve(state)
-        decided = self._together(lambda: self._looked(args, state, control, curve))
+        decided = in_the_first(lambda: self._looked(args, state, control, curve))
         if decided["stop"]:
             control.should_training_stop = True
         return control
 
     def due(self, step: int) -> bool:
         """Tell whether this step is looked at; every process knows by the first one's schedule."""
-        return bool(self._together(lambda: self.watch.due(step)))
+        return bool(in_the_first(lambda: self.watch.due(step)))
 
     def curve(self, state: Any) -> list[dict[str, Any]]:
         """Return the training's own figures since the last look."""
@@ -176,11 +177,11 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
 
     def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Let the watch tidy up what no checkpoint points to."""
-        self._together(self.watch.saved)
+        in_the_first(self.watch.saved)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Restore the best checkpoint and judge it."""
-        self._together(lambda: self.watch.end(state.global_step))
+        in_the_first(lambda: self.watch.end(state.global_step))
         if torch.distributed.is_initialized():
             for value in given["model"].parameters():
                 torch.distributed.broadcast(value.data, src=0)
@@ -190,24 +191,6 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
         for tracker in self._trackers:
             tracker.on_log(args, state, control, logs=figures(decision.look))
         return {"stop": decision.stop}
-
-    def _together(self, work: Callable[[], Any]) -> Any:
-        """Do `work` in the first process and return its result in all; its error is raised in all."""
-        if not torch.distributed.is_initialized():
-            return work()
-        box: list[Any] = [None, None]
-        failure: Exception | None = None
-        if self._first:
-            try:
-                box[0] = work()
-            except Exception as error:  # noqa: BLE001  # raised below, once the others know
-                failure, box[1] = error, str(error)
-        torch.distributed.broadcast_object_list(box, src=0)
-        if failure is not None:
-            raise failure
-        if box[1] is not None:
-            raise TrainingError(f"the first process stopped: {box[1]}")
-        return box[0]
 
 
 def figures(look: Look) -> dict[str, float]:

@@ -13,7 +13,8 @@ from sfteval.compare import compare
 from sfteval.errors import TrainingError
 from sfteval.gate import judge
 from sfteval.keys import model_fingerprint
-from sfteval.pipeline.grading import sample_of
+from sfteval.pipeline.evaluate import ROUNDS
+from sfteval.pipeline.follow_ups import FollowUps
 from sfteval.records import GateLook, Run, VerdictKind
 from sfteval.requests import requests_for
 
@@ -28,16 +29,22 @@ if TYPE_CHECKING:
 
 
 def answers(planned: Planned, backend: Backend) -> list[Sample]:
-    """Return the graded samples of a plan's items; nothing is stored."""
+    """Return the graded samples of a plan's items; nothing is stored, and nobody but the model is asked."""
+    return [sample for suite in planned.suite_names for sample in _of_suite(planned, suite, backend)]
+
+
+def _of_suite(planned: Planned, suite: str, backend: Backend) -> list[Sample]:
+    grader, items = planned.graders[suite], planned.items(suite)
     fingerprint = model_fingerprint(backend.identity)
-    asked = [
-        (item, tuple(planned.graders[item.suite].watched(one) for one in requests_for(item, backend.text, fingerprint)))
-        for item in planned.plan.items
-    ]
-    wanted = {request.key: request for _, many in asked for one in many for request in one.requests}
+    asked = [tuple(grader.watched(one) for one in requests_for(item, backend.text, fingerprint)) for item in items]
     got: dict[str, Response] = {}
+    wanted = {request.key: request for many in asked for one in many for request in one.requests}
     backend.respond(list(wanted.values()), lambda batch: got.update((each.key, each) for each in batch))
-    return [sample_of(item, many, got, planned.graders[item.suite]) for item, many in asked]
+    more = FollowUps(items, asked, grader, None)
+    for _ in range(ROUNDS):
+        for _, requests in more.wanted(got, backend):
+            backend.respond(requests, lambda batch: got.update((each.key, each) for each in batch))
+    return grader.together(more.samples(got))
 
 
 def live_run(base: Run, planned: Planned, samples: Sequence[Sample], step: int) -> Run:

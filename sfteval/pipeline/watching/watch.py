@@ -50,6 +50,7 @@ class _Progress:
     done: int = 0
     best: int | None = None
     best_target: float | None = None
+    best_scores: dict[str, float] = field(default_factory=dict)
     since_best: int = 0
     looks_seconds: float = 0.0
     base_seconds: float = 0.0
@@ -190,6 +191,7 @@ class SuiteWatch:
         kept = self._progress.best if self.hooks.keep == "best" else step
         if kept is not None and kept != step:
             self._kept.restore(self._living.model, kept)
+            self._check_restored(kept)
         judged = self.asked.only(self.asked.held_out)
         now = live_run(self._base, judged, answers(judged, self._living.now(step if kept is None else kept)), step)
         verdicts = held_out_verdicts(self.asked, now, part(self._base, self.asked.held_out))
@@ -208,6 +210,17 @@ class SuiteWatch:
         }
         self.history.add("end", self.result)
         return self.result
+
+    def _check_restored(self, step: int) -> None:
+        """Look again at what was restored: it must score what it was chosen for, to the bit."""
+        now = live_run(self._base, self._validation, answers(self._validation, self._living.now(step)), step)
+        for gate in gate_looks(self.asked, now, part(self._base, self.asked.validation), self.hooks.alpha):
+            chosen = self._progress.best_scores[gate.gate]
+            if gate.now != chosen:
+                raise TrainingError(
+                    f"the restored checkpoint of step {step} scores {gate.now:.6g} on {gate.gate}; it was chosen with "
+                    f"{chosen:.6g}: these are not the weights that were evaluated"
+                )
 
     def _base_run(self, step: int) -> Run:
         """Return base's run: of the training that is resumed, else answered now by the model before step 1."""
@@ -255,6 +268,7 @@ class SuiteWatch:
         best = inside and (target is None or before is None or target > before)
         if best:
             self._progress.best, self._progress.best_target, self._progress.since_best = step, target, 0
+            self._progress.best_scores = {gate.gate: gate.now for gate in found}
             if self.hooks.keep == "best":
                 self._kept.save(self._living.model, step)
         else:
@@ -286,7 +300,7 @@ class SuiteWatch:
 def _warnings(kept: int | None, verdicts: Sequence[Verdict]) -> list[str]:
     if kept is None:
         return [
-            "no checkpoint is inside every forgetting budget: the weights are those of the last step, unfit to ship"
+            "no checkpoint is inside every forgetting budget: these are the weights of the last step, unfit to ship"
         ]
     return [
         f"the checkpoint of step {kept}, inside its budgets on the samples that chose it, is outside on the held-out "

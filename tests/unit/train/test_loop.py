@@ -127,13 +127,13 @@ def test_nothing_is_written_or_sent_while_training(tiny_base, tokenizer, tmp_pat
 
 
 def test_a_loss_that_is_not_finite_stops(tiny_base, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr("sfteval.train.loop.label_nll", lambda model, micro: label_nll(model, micro) * float("nan"))
+    monkeypatch.setattr("sfteval.train.trial.label_nll", lambda model, micro: label_nll(model, micro) * float("nan"))
     with pytest.raises(TrainingError, match=r"^step 1: the loss is nan; lower the learning rate or look at the rows$"):
         trained(tiny_base, tokenizer, tmp_path, [[[0]]])
 
 
 def test_gradients_are_checked_before_the_first_update(tiny_base, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr("sfteval.train.loop.label_nll", lambda model, micro: label_nll(model, micro) * 0)
+    monkeypatch.setattr("sfteval.train.trial.label_nll", lambda model, micro: label_nll(model, micro) * 0)
     with pytest.raises(TrainingError, match=r"^every gradient is zero at step 1: nothing would be learned$"):
         trained(tiny_base, tokenizer, tmp_path, [[[0]]])
 

@@ -115,7 +115,8 @@ def test_layout_and_manifest(overfitted, tiny_base):
     assert manifest["parent"] == {"reference": "tiny", "path": str(tiny_base), "adapter": "", "identity": None}
     assert manifest["parameters"]["trainable"] == manifest["parameters"]["total"] > 50_000
     assert manifest["warnings"] == [
-        "learning_rate 0.005 suits LoRA; full fine-tuning usually needs ten times less (1e-5 to 5e-5)"
+        "learning_rate 0.005 suits LoRA; full fine-tuning usually needs ten times less (1e-5 to 5e-5)",
+        "3 rows, each seen 120 times: the model will learn them by heart; add rows",
     ]
     assert (manifest["seed"], manifest["steps"], manifest["format"]) == (3, 120, 1)
     assert set(manifest["versions"]) >= {"torch", "transformers", "trl", "peft", "python", "sfteval"}
@@ -304,3 +305,10 @@ def test_importing_the_package_does_not_import_torch():
     code = "import sys, sfteval.train; print([m for m in ('torch', 'transformers', 'trl', 'peft') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_hooks_that_nobody_runs_are_refused(configured, tiny_base, tmp_path):
+    (tmp_path / "suites").mkdir()
+    config = configured(more="hooks: {suites: [suites]}\n")
+    with pytest.raises(InputError, match=r"small.yaml: hooks: found hooks, and nobody who runs them; expected a watch"):
+        train(config, ModelSource(tiny_base))
