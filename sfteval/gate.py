@@ -31,6 +31,23 @@ def judge(comparisons: Sequence[Comparison], *, gates_in_plan: int) -> tuple[Ver
     return tuple(_verdict(c, corrected.get(id(c))) for c in comparisons)
 
 
+def settled(comparison: Comparison, *, gates_in_plan: int) -> bool:
+    """Say of a sequential suite's gate whether more samples would be wasted: its verdict stands, or cannot come.
+
+    Args:
+        comparison: On the samples so far.
+        gates_in_plan: Comparative gates of the plan; a FAIL must stand whatever the others' p-values turn out to be.
+    """
+    if comparison.not_comparable is not None or comparison.exhausted or comparison.n == comparison.population:
+        return True
+    gate = comparison.gate
+    if not gate.comparative:
+        low, high = comparison.low, comparison.high
+        return (low is not None and low >= gate.threshold) or (high is not None and high < gate.threshold)
+    adjusted = min(1.0, (1.0 if comparison.p_value is None else comparison.p_value) * max(1, gates_in_plan))
+    return _DEMANDS[gate.demand](comparison, adjusted)[0] in (VerdictKind.PASS, VerdictKind.FAIL)
+
+
 def not_judged(gate: Gate, reason: str) -> Verdict:
     """Return the verdict of a gate whose baseline was declared absent; shown, and fails nothing."""
     return Verdict(gate, VerdictKind.NOT_JUDGED, (reason,), Comparison(gate), blocks=False)
@@ -43,6 +60,8 @@ def _verdict(comparison: Comparison, adjusted: float | None) -> Verdict:
     kind, reason = _DEMANDS[gate.demand](comparison, adjusted)
     blocks = kind is VerdictKind.FAIL or (kind is VerdictKind.INCONCLUSIVE and gate.proof == "required")
     reasons = [reason]
+    if comparison.population:
+        reasons.append(f"{comparison.n} of {comparison.population} samples were needed; the bounds are of all of them")
     if comparison.missing:
         reasons.append(f"{comparison.missing} samples are not on both sides and were left out")
     return Verdict(gate, kind, tuple(reasons), comparison, blocks)
@@ -55,6 +74,10 @@ def _no_regression(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, 
         return VerdictKind.FAIL, f"a drop larger than {margin:.3g} is proven: it is at least {-high:.3g}"
     if low >= -margin:
         return VerdictKind.PASS, f"a drop larger than {margin:.3g} is excluded"
+    if high < -margin and c.population:
+        return VerdictKind.INCONCLUSIVE, (
+            f"on this benchmark the drop is larger than {margin:.3g}, but an unchanged model could show it by chance"
+        )
     if high < -margin:
         return VerdictKind.INCONCLUSIVE, (
             f"a drop larger than {margin:.3g} shows in this gate alone, but not after the correction for all gates"
@@ -100,7 +123,7 @@ def _more(c: Comparison) -> str:
 
     Scores without bounds have no such rate (nor `detectable`): nothing is said of them.
     """
-    if c.difference is None or not c.n or c.gate.threshold <= 0 or c.detectable is None:
+    if c.difference is None or not c.n or c.population or c.gate.threshold <= 0 or c.detectable is None:
         return ""
     discordance = max(len(c.flips), 1) / c.n
     needed = stats.samples_to_pass(c.gate.threshold, discordance=min(discordance, 1.0), alpha=c.gate.alpha)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from sfteval.records import AcceptedRegression, Gate, QuarantinedSample, Run, Verdict
+    from sfteval.records import AcceptedRegression, Gate, Manifest, QuarantinedSample, Run, Verdict
 
 MAX_QUARANTINED = 0.05
 """Share of a suite's samples that may be in quarantine."""
@@ -85,7 +85,24 @@ def without_quarantined(run: Run, known: Waivers, today: date) -> Run:
     out = {(entry.suite, entry.sample) for entry in known.quarantine if today <= entry.until}
     if not out:
         return run
-    return replace(run, samples=tuple(s for s in run.samples if (s.suite, s.sample_id) not in out))
+    kept = [(s.suite, s.sample_id) not in out for s in run.samples]
+    samples = tuple(s for s, stays in zip(run.samples, kept, strict=True) if stays)
+    return replace(run, samples=samples, manifest=_without_drawn(run, kept, out))
+
+
+def _without_drawn(run: Run, kept: Sequence[bool], out: set[tuple[str, str]]) -> Manifest:
+    """Return the manifest with the draws of sequential suites shortened by what is left out of them."""
+    draws = run.manifest.extra.get("draws", {})
+    if not draws:
+        return run.manifest
+    shortened = {}
+    for place, draw in draws.items():
+        mine = [stays for s, stays in zip(run.samples, kept, strict=True) if f"{s.suite}/{s.task}" == place]
+        left = [sum(mine[:end]) for end in draw["ends"]]
+        ends = sorted({end for end in left if end})
+        gone = sum(suite == place.split("/", 1)[0] for suite, _ in out) if place.endswith("/") else mine.count(False)
+        shortened[place] = {"population": draw["population"] - gone, "ends": ends}
+    return replace(run.manifest, extra={**run.manifest.extra, "draws": shortened})
 
 
 def with_waivers(verdicts: Sequence[Verdict], known: Waivers, today: date) -> tuple[Verdict, ...]:

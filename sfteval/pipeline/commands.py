@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.compare import compare
+from sfteval.compare import Comparer
 from sfteval.errors import Fault, InputError
 from sfteval.gate import judge
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
@@ -94,7 +94,8 @@ def compare_runs(runs_dir: Path, reference: str, others: Sequence[str], margin: 
     rows = []
     for after in runs[1:]:
         gates = _gates(before, after, margin)
-        comparisons = [compare(gate, after, before, gates_in_plan=len(gates)) for gate in gates]
+        comparer = Comparer(after, before, gates_in_plan=len(gates))
+        comparisons = [comparer.compare(gate) for gate in gates]
         verdicts = judge(comparisons, gates_in_plan=len(gates))
         rows += [verdict_row(verdict, {"candidate": after, "previous": before}) for verdict in verdicts]
     return rows

@@ -5,24 +5,28 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from sfteval.compare import DRAWS
 from sfteval.keys import model_fingerprint
 from sfteval.pipeline.follow_ups import FollowUps
-from sfteval.records import Manifest, Suite
+from sfteval.records import Item, Manifest, Run, Suite
 from sfteval.requests import continued, requests_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from sfteval.pipeline.drawing import Drawn
     from sfteval.pipeline.others import Others
     from sfteval.pipeline.planning import Grader, Planned
+    from sfteval.pipeline.steering import Steering
     from sfteval.protocols import Backend
-    from sfteval.records import Item, Request, Response, Run, Sample
+    from sfteval.records import Request, Response, Sample
     from sfteval.requests import Asked
     from sfteval.store import RunStore, RunWriter
 
@@ -34,6 +38,8 @@ _PACKAGES = ("sfteval", "torch", "transformers", "peft", "lm-eval", "tokenizers"
 
 Watch = Callable[[str, int, int], None]
 """Is told (label, requests answered, requests in all): a progress bar, or nothing."""
+Look = Callable[[Run, Sequence[Item]], set[str]]
+"""Is asked after each batch of a sequential suite: (the run so far, the new items) → tasks whose gates are settled."""
 
 
 def silent(_label: str, _done: int, _total: int) -> None:
@@ -62,53 +68,76 @@ class Evaluation:
         others: Others | None = None,
     ) -> None:
         """Prepare; nothing is read or computed yet. `others` opens base and judges where checks ask them."""
+        self._others = others
         self._planned = planned
         self._backend = backend
         self._store = store
         self._watch = watch
-        self._others = others
         self._fingerprint = model_fingerprint(backend.identity)
         self._answers: dict[str, Response] = {}
         self._computed = 0
         self._reused = 0
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+        self._open: RunWriter | None = None
 
-    def run(self, run_id: str | None = None, label: str = "") -> Evaluated:
+    def run(self, run_id: str | None = None, label: str = "", steering: Steering | None = None) -> Evaluated:
         """Evaluate what is not done yet and finish the run.
 
         Args:
             run_id: The run to write; other processes may be writing it too (one lease per suite). None: resume the
                 newest unfinished run of this model and plan, or begin one.
             label: What the progress shows, such as "candidate".
+            steering: What decides when a sequential suite stops; without it all of them are answered in full.
         """
-        started, clock = datetime.now(UTC), time.monotonic()
+        with self.opened(run_id):
+            self.answer(self.suite_names, label, steering)
+            return self.finish()
+
+    @property
+    def suite_names(self) -> tuple[str, ...]:
+        """The plan's suites in order."""
+        return self._planned.suite_names
+
+    @contextmanager
+    def opened(self, run_id: str | None = None) -> Iterator[None]:
+        """Hold the run open, to be filled by `answer` or `put` and ended by `finish`; see `run`."""
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
         with self._store.begin(self._backend.identity, self._planned.plan.fingerprint, run_id=run_id) as writer:
+            self._open = writer
             self._answers = {**self._store.responses(self._fingerprint), **writer.known()}
-            waiting = [suite for suite in self._planned.suite_names if not self._try(writer, suite, label, wait=False)]
-            for suite in waiting:
-                self._try(writer, suite, label, wait=True)
-            manifest = self._manifest(writer, started, time.monotonic() - clock)
-            run = writer.finish(manifest)
-            return Evaluated(run, self._computed, self._reused, writer.resumed)
+            yield
+            self._open = None
 
-    def _try(self, writer: RunWriter, suite: str, label: str, *, wait: bool) -> bool:
-        with writer.lease(suite, wait=wait) as held:
-            if held and not writer.done(suite):
-                writer.put_samples(suite, self._samples(writer, suite, label), self._metrics(suite))
-            return writer.done(suite)
+    def answer(self, suites: Sequence[str], label: str, steering: Steering | None = None) -> None:
+        """Evaluate suites that are not done; wait for those that other processes work on."""
+        waiting = [suite for suite in suites if not self._try(suite, label, steering, wait=False)]
+        for suite in waiting:
+            self._try(suite, label, steering, wait=True)
 
-    def _metrics(self, suite: str) -> Mapping[str, Any]:
-        prefix = f"{suite}/"
-        return {k.removeprefix(prefix): info for k, info in self._planned.metrics.items() if k.startswith(prefix)}
+    def finish(self) -> Evaluated:
+        """Make the run whole; every suite must be done."""
+        manifest = self._manifest(time.monotonic() - self._clock)
+        return Evaluated(self._writer.finish(manifest), self._computed, self._reused, self._writer.resumed)
 
-    def _samples(self, writer: RunWriter, suite: str, label: str) -> list[Sample]:
-        items = self._planned.items(suite)
+    @contextmanager
+    def leased(self, suite: str) -> Iterator[None]:
+        """Be the only process that works on a suite."""
+        with self._writer.lease(suite, wait=True):
+            yield
+
+    def put(self, suite: str, samples: Sequence[Sample]) -> None:
+        """Store a suite's samples: it is done."""
+        self._writer.put_samples(suite, samples, self._metrics(suite))
+
+    def answer_items(self, suite: str, items: Sequence[Item], label: str) -> list[Sample]:
+        """Return the samples of some items of a suite; what is stored is not computed again."""
         grader = self._planned.graders[suite]
         asked = [
             tuple(grader.watched(one) for one in requests_for(item, self._backend.text, self._fingerprint))
             for item in items
         ]
         name = f"{label} {suite}".strip()
-        spoken = self._through_turns(writer, items, asked, grader, name)
+        spoken = self._through_turns(self._writer, items, asked, grader, name)
         asks = FollowUps(items, spoken, grader, self._others)
         for _ in range(ROUNDS):
             wanted = asks.wanted(self._answers, self._backend)
@@ -117,8 +146,51 @@ class Evaluation:
             for backend, more in wanted:
                 if backend is not self._backend:
                     self._answers |= self._store.find({one.key for one in more} - self._answers.keys())
-                self._respond(writer, backend, more, f"{name} ({backend.identity.reference})")
+                self._respond(self._writer, backend, more, f"{name} ({backend.identity.reference})")
         return grader.together(asks.samples(self._answers))
+
+    def so_far(self, suite: str, samples: Sequence[Sample]) -> Run:
+        """Return a run that holds one suite's samples, to be looked at before it is stored."""
+        manifest = self._manifest_of({suite: tuple(samples)}, 0.0)
+        return Run(manifest, tuple(samples), self._writer.path)
+
+    @property
+    def _writer(self) -> RunWriter:
+        assert self._open is not None, "an evaluation is used inside `opened`"
+        return self._open
+
+    def _try(self, suite: str, label: str, steering: Steering | None, *, wait: bool) -> bool:
+        writer = self._writer
+        with writer.lease(suite, wait=wait) as held:
+            if held and not writer.done(suite):
+                drawn = self._planned.drawn(suite)
+                if drawn and steering is not None:
+                    with steering.suite(suite) as look:
+                        samples = self._until_settled(suite, drawn, label, look)
+                else:
+                    blocks = [block for each in drawn.values() for block in each.blocks]
+                    items = [item for block in blocks for item in block] if drawn else self._planned.items(suite)
+                    samples = self.answer_items(suite, items, label)
+                self.put(suite, samples)
+            return writer.done(suite)
+
+    def _until_settled(self, suite: str, drawn: Mapping[str, Drawn], label: str, look: Look) -> list[Sample]:
+        """Answer batch after batch of every task until its gates are settled or it is all answered."""
+        samples: dict[str, list[Sample]] = {task: [] for task in drawn}
+        waiting = set(drawn)
+        while waiting:
+            done = {task: len(drawn[task].ends(len(samples[task]))) for task in waiting}
+            items = [item for task in drawn if task in waiting for item in drawn[task].batch(done[task])]
+            for sample in self.answer_items(suite, items, label):
+                samples[sample.task].append(sample)
+            found = [sample for task in drawn for sample in samples[task]]
+            waiting -= look(self.so_far(suite, found), items)
+            waiting -= {task for task in waiting if len(samples[task]) == drawn[task].population}
+        return [sample for task in drawn for sample in samples[task]]
+
+    def _metrics(self, suite: str) -> Mapping[str, Any]:
+        prefix = f"{suite}/"
+        return {k.removeprefix(prefix): info for k, info in self._planned.metrics.items() if k.startswith(prefix)}
 
     def _through_turns(
         self, writer: RunWriter, items: Sequence[Item], asked: Sequence[Sequence[Asked]], grader: Grader, label: str
@@ -159,28 +231,41 @@ class Evaluation:
 
         backend.respond(pending, on_batch)
 
-    def _manifest(self, writer: RunWriter, started: datetime, seconds: float) -> Manifest:
-        samples = [sample for suite in self._planned.suite_names for sample in writer.samples(suite)]
+    def _manifest(self, seconds: float) -> Manifest:
+        return self._manifest_of({suite: self._writer.samples(suite) for suite in self.suite_names}, seconds)
+
+    def _manifest_of(self, samples: Mapping[str, Sequence[Sample]], seconds: float) -> Manifest:
         suites = [file for file in self._planned.plan.suites if isinstance(file.suite, Suite)]
+        known = len(self._writer.known()) if len(samples) == len(self.suite_names) else 0
         return Manifest(
-            run_id=writer.run_id,
+            run_id=self._writer.run_id,
             fingerprint=self._fingerprint,
             model=self._backend.identity,
             plan=self._planned.plan.fingerprint,
             suites={file.suite.suite: file.fingerprint for file in suites},  # type: ignore[union-attr]
             metrics=self._planned.metrics,
-            counts=_counts(samples) | {"computed": len(writer.known())},
+            counts=_counts([sample for each in samples.values() for sample in each]) | {"computed": known},
             versions=_versions(),
             hardware=_hardware(),
-            started=started.isoformat(),
+            started=self._started.isoformat(),
             finished=datetime.now(UTC).isoformat(),
             seconds=seconds,
             extra={
                 "max_errored": {f.suite.suite: f.suite.max_errored for f in suites},  # type: ignore[union-attr]
                 "skills": {f.suite.suite: f.suite.skill for f in suites},  # type: ignore[union-attr]
                 "warnings": list(self._planned.plan.warnings),
-            },
+            }
+            | self._draws(samples),
         )
+
+    def _draws(self, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
+        """Return how far each task of the sequential suites was drawn."""
+        draws = {}
+        for suite, mine in samples.items():
+            counts = Counter(sample.task for sample in mine)
+            for task, drawn in self._planned.drawn(suite).items():
+                draws[f"{suite}/{task}"] = {"population": drawn.population, "ends": drawn.ends(counts[task])}
+        return {DRAWS: draws} if draws else {}
 
 
 def _counts(samples: Sequence[Sample]) -> dict[str, int]:

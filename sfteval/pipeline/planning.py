@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from sfteval.checks import CHECK_TABLE
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key
+from sfteval.pipeline.drawing import check_drawable, draw
 from sfteval.pipeline.grading import CheckGrader, LmEvalGrader
 from sfteval.pipeline.own_checks import load_installed
 from sfteval.pipeline.suite_paths import FAMILIES_NAME, SUITE_SUFFIX, is_suite_path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sfteval.pipeline.drawing import Drawn
     from sfteval.pipeline.grading import Graded, Known
     from sfteval.records import Gate, Inquiry, Item, MetricInfo, Plan, Sample, SuiteFile
     from sfteval.requests import Asked
@@ -70,6 +72,11 @@ class Planned:
         plan = replace(self.plan, suites=files, items=items, fingerprint=fingerprint)
         metrics = {key: info for key, info in self.metrics.items() if key.split("/", 1)[0] in suites}
         return replace(self, plan=plan, metrics=metrics)
+
+    def drawn(self, suite: str) -> dict[str, Drawn]:
+        """Return the draw of each task of a sequential suite; nothing for suites that are answered in full."""
+        found = next(f.suite for f in self.plan.suites if isinstance(f.suite, Suite) and f.suite.suite == suite)
+        return draw(found, self.items(suite)) if found.sequential else {}
 
     @property
     def suite_names(self) -> tuple[str, ...]:
@@ -140,6 +147,9 @@ def plan_files(files: Sequence[SuiteFile], gates: Sequence[Gate] | None = None) 
     selected += [f for f in files if isinstance(f.suite, Families) and (gates is None or set(f.gates) & set(gates))]
     plan = make_plan(selected, items, metrics, warnings)
     flat = {f"{place}/{name}": info for place, made in metrics.items() for name, info in made.items()}
+    for file in selected:
+        if isinstance(file.suite, Suite) and file.suite.sequential:
+            check_drawable(file, items[file.suite.suite], flat)
     return Planned(plan, graders, flat)
 
 

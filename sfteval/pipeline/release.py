@@ -6,11 +6,12 @@ Comes in: suite files, the selected gates, and the settings a person gave. Goes 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sfteval.compare import compare
+from sfteval.compare import Comparer
 from sfteval.errors import BaselineMissingError, InputError
 from sfteval.gate import judge, not_judged
 from sfteval.pipeline.diagnosing import with_causes
@@ -18,6 +19,7 @@ from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
+from sfteval.pipeline.steering import Steering
 from sfteval.records import Suite, Waivers
 from sfteval.store import RunStore
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
@@ -48,7 +50,8 @@ class Release:
         self.missing: dict[Role, str] = {}
         self.warnings: tuple[str, ...] = ()
         self._waivers = Waivers()
-        self._judged_runs: Mapping[Role, Run] = {}
+        self._comparers: dict[str | None, Comparer] = {}
+        self._today = datetime.now(UTC).date()
 
     @property
     def gates_in_plan(self) -> int:
@@ -78,7 +81,8 @@ class Release:
         parts = []
         for tag in (field.removeprefix("tags.") for field in fields.by):
             values = sorted({sample.tags[tag] for sample in mine if tag in sample.tags})
-            parts += [self._compare(replace(gate, slice=((tag, value),)), self._judged_runs) for value in values]
+            sliced = [replace(gate, slice=((tag, value),)) for value in values]
+            parts += [self._comparers[gate.against].compare(each) for each in sliced]
         return parts
 
     def _gather(self) -> None:
@@ -89,11 +93,12 @@ class Release:
         self._check_waivers(planned)
         if self._asked("previous"):
             self._find_previous()
-        with Models(self._settings.candidate, self._settings.base, self._store) as models:
+        with Models(self._settings.candidate, self._settings.base, self._store) as models, ExitStack() as stack:
             models.find("candidate")
-            if self._asked("base"):
-                self._find_base(models, planned)
-            self.runs["candidate"] = self._obtain("candidate", models, planned)
+            base = self._find_base(models, planned, stack) if self._asked("base") else None
+            self._find_candidate(models, planned, base)
+            if base is not None and "base" not in self.runs:
+                self.runs["base"] = self._finish_base(base, planned) if isinstance(base, Evaluation) else base
 
     def _check_waivers(self, planned: Planned) -> None:
         """Read what the project lives with, before anything is computed; refuse what matches nothing."""
@@ -120,37 +125,72 @@ class Release:
                 raise
             self.missing["previous"] = str(error)
 
-    def _find_base(self, models: Models, planned: Planned) -> None:
+    def _find_base(self, models: Models, planned: Planned, stack: ExitStack) -> Evaluation | Run | None:
+        """Return base's stored run, or its evaluation with all but the sequential suites answered."""
         needed = {m.suite for gate in self._selected if gate.against == "base" for m in (gate.members or (gate,))}
         try:
-            self.runs["base"] = self._obtain("base", models, planned.only(needed))
+            found = models.find("base")
         except BaselineMissingError as error:
             self.missing["base"] = str(error)
-
-    def _obtain(self, role: Role, models: Models, planned: Planned) -> Run:
-        found = models.find(role)
+            return None
         if isinstance(found, str):
             return self._store.load(found)
+        evaluation = Evaluation(planned.only(needed), found, self._store, self._watch, models.others())
+        stack.enter_context(evaluation.opened(self._settings.run_ids.get("base")))
+        evaluation.answer([name for name in evaluation.suite_names if not planned.drawn(name)], "base")
+        return evaluation
+
+    def _find_candidate(self, models: Models, planned: Planned, base: Evaluation | Run | None) -> None:
+        """Read or make the candidate's run; base's, which grew beside it, ends first, so that `latest` is this one."""
+        found = models.find("candidate")
+        if isinstance(found, str):
+            self.runs["candidate"] = self._store.load(found)
+            return
+        steering = Steering(self._judgeable, self.gates_in_plan, base, self.runs.get("previous"), self._without)
         evaluation = Evaluation(planned, found, self._store, self._watch, models.others())
-        self.evaluated[role] = evaluation.run(self._settings.run_ids.get(role), role)
-        return self.evaluated[role].run
+        with evaluation.opened(self._settings.run_ids.get("candidate")):
+            evaluation.answer(evaluation.suite_names, "candidate", steering)
+            if isinstance(base, Evaluation):
+                self.runs["base"] = self._finish_base(base, planned)
+            self.evaluated["candidate"] = evaluation.finish()
+        self.runs["candidate"] = self.evaluated["candidate"].run
+
+    def _finish_base(self, base: Evaluation, planned: Planned) -> Run:
+        """Answer what a stored candidate holds of the sequential suites, where nobody asked base yet; end its run."""
+        for name in base.suite_names:
+            if planned.drawn(name) and "candidate" in self.runs:
+                held = {s.key for s in self.runs["candidate"].samples if s.suite == name}
+                with base.leased(name):
+                    items = [item for d in planned.drawn(name).values() for block in d.blocks for item in block]
+                    base.put(name, base.answer_items(name, [i for i in items if i.key in held], "base"))
+        self.evaluated["base"] = base.finish()
+        return self.evaluated["base"].run
+
+    @property
+    def _judgeable(self) -> list[Gate]:
+        return [g for g in self._selected if g.against not in self._declared_absent]
+
+    def _without(self, run: Run) -> Run:
+        return without_quarantined(run, self._waivers, self._today)
 
     def _judge(self) -> dict[str, Verdict]:
-        judged = [g for g in self._selected if g.against not in self._declared_absent]
-        today = datetime.now(UTC).date()
-        runs = {role: without_quarantined(run, self._waivers, today) for role, run in self.runs.items()}
-        self._judged_runs = runs
-        comparisons = [self._compare(gate, runs) for gate in judged]
+        runs = {role: self._without(run) for role, run in self.runs.items()}
+        against: dict[str | None, Run | None] = {None: None, "base": runs.get("base"), "previous": runs.get("previous")}
+        self._comparers = {
+            role: Comparer(
+                runs.get("candidate"),
+                run,
+                gates_in_plan=self.gates_in_plan,
+                missing=self.missing.get(role) if role else None,  # type: ignore[call-overload]
+            )
+            for role, run in against.items()
+        }
+        comparisons = [self._comparers[gate.against].compare(gate) for gate in self._judgeable]
         found = judge(comparisons, gates_in_plan=self.gates_in_plan)
-        settled = with_waivers(found, self._waivers, today)
+        settled = with_waivers(found, self._waivers, self._today)
         verdicts = {v.gate.node: v for v in with_causes(settled, runs)}
         rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
         return verdicts | rest
-
-    def _compare(self, gate: Gate, runs: Mapping[Role, Run]) -> Comparison:
-        reference = runs.get(gate.against) if gate.against else None
-        missing = self.missing.get(gate.against) if gate.against else None
-        return compare(gate, runs.get("candidate"), reference, gates_in_plan=self.gates_in_plan, missing=missing)
 
 
 _ABSENT = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sfteval.records.evidence import Sample
@@ -78,5 +78,5 @@ class Run:
     """A complete run as read from the store."""
 
     manifest: Manifest
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     path: Path

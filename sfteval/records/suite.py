@@ -160,6 +160,7 @@ class Suite(Strict):
     gates: Annotated[tuple[GateSpec, ...], Field(min_length=1)]
     max_errored: Annotated[float, Field(ge=0, le=1)] = 0.0
     early_exit: bool = False
+    sequential: bool = False
     slices: Slices | None = None
 
     @model_validator(mode="after")

@@ -104,7 +104,10 @@ class Comparison:
     `low` and `high` are one-sided bounds at the gate's level; `p_value` is that of the proof which the demand asks
     for (a drop beyond the margin, or a gain beyond `by`). `missing` counts samples that only one side has or whose
     prompt differs. `detectable` is the smallest true drop that would FAIL with 80 % power at the corrected level.
-    `not_comparable` holds the reason when there is nothing to compare; then all figures are None.
+    `not_comparable` holds the reason when there is nothing to compare; then all figures are None. `flips` are all
+    samples whose score differs, the largest drop first; `worse` says how many of them are drops. `population` is set
+    for sequential suites: the samples of the whole benchmark, which the bounds are of; `exhausted` then says that the
+    baseline holds no more samples to go on with.
     """
 
     gate: Gate
@@ -117,9 +120,12 @@ class Comparison:
     p_value: float | None = None
     detectable: float | None = None
     missing: int = 0
-    flips: tuple[Flip, ...] = ()
+    flips: Sequence[Flip] = ()
     not_comparable: str | None = None
     higher_is_better: bool = True
+    worse: int = 0
+    population: int | None = None
+    exhausted: bool = False
 
     @property
     def oriented(self) -> tuple[float, float]:

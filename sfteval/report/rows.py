@@ -13,7 +13,7 @@ from sfteval.records import release_code
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sfteval.records import Comparison, Flip, Gate, Role, Run, Verdict
+    from sfteval.records import Comparison, Gate, Role, Run, Verdict
 
 SHOWN_FLIPS = 20
 _FIGURES = ("n", "reference", "candidate", "difference", "low", "high", "p_value", "detectable", "missing")
@@ -69,15 +69,12 @@ def comparison_figures(comparison: Comparison) -> dict[str, Any]:
     shown = [asdict(flip) for flip in comparison.flips[:SHOWN_FLIPS]]
     return {
         **{name: getattr(comparison, name) for name in _FIGURES},
+        "population": comparison.population,
         "higher_is_better": comparison.higher_is_better,
-        "worse": sum(_worse(flip, comparison) for flip in comparison.flips),
-        "better": sum(not _worse(flip, comparison) for flip in comparison.flips),
+        "worse": comparison.worse,
+        "better": len(comparison.flips) - comparison.worse,
         "flips": shown,
     }
-
-
-def _worse(flip: Flip, comparison: Comparison) -> bool:
-    return (flip.candidate_score < flip.reference_score) == comparison.higher_is_better
 
 
 def rows_code(rows: Sequence[Mapping[str, Any]]) -> int:

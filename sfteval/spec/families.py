@@ -1,7 +1,8 @@
 """`families.yaml` to a `SuiteFile`: gates that pool the single gates of one skill.
 
 Comes in: a path, the collected root, the suites that were loaded. Goes out: one gate per family whose members are
-every single `no_regression` gate against the same baseline in suites of that skill.
+every single `no_regression` gate against the same baseline in suites of that skill; sequential suites stand for
+themselves, since a part of their samples says when to stop.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _gate(
     members = tuple(
         gate
         for file in suites
-        if isinstance(file.suite, Suite) and file.suite.skill == family.name
+        if isinstance(file.suite, Suite) and file.suite.skill == family.name and not file.suite.sequential
         for gate in file.gates
         if gate.demand == "no_regression" and gate.against == against and not gate.slice
     )

@@ -127,6 +127,9 @@ def _gate_faults(document: Located) -> Iterator[Fault]:
             yield document.fault(
                 path, f"a gate on {name!r}", f"a check of this suite: {one_of(known)}", did_you_mean(name, known)
             )
+        if document.data.get("sequential") is True and isinstance(gate, dict) and gate.get("slice"):
+            expected = "a gate on the whole of a sequential suite; make the slice a suite of its own"
+            yield document.fault(("gates", index, "slice"), "a gate on a slice of a sequential suite", expected)
         spec = validate(GateSpec, document, ("gates", index), [])
         if spec is not None:
             specs[index] = spec

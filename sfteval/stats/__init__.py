@@ -7,6 +7,7 @@ distribution, not on import.
 
 from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, score_bounds, tango_score
 from sfteval.stats.family import Stratum, stratified_difference, stratified_drop_pvalue
+from sfteval.stats.finite import SETTLED, FiniteEstimate, finite_mean, finite_pvalue, proportional_blocks
 from sfteval.stats.multiplicity import holm
 from sfteval.stats.paired import PairedEstimate, drop_pvalue, gain_pvalue, paired_difference
 from sfteval.stats.power import samples_needed, samples_to_pass, smallest_detectable_drop
@@ -14,18 +15,23 @@ from sfteval.stats.sequential import DifferenceSequence
 from sfteval.stats.single import MeanEstimate, mean_bounds
 
 __all__ = [
+    "SETTLED",
     "DifferenceSequence",
+    "FiniteEstimate",
     "MeanEstimate",
     "PairedBinaryTest",
     "PairedEstimate",
     "Stratum",
     "drop_pvalue",
+    "finite_mean",
+    "finite_pvalue",
     "gain_pvalue",
     "holm",
     "mcnemar_midp",
     "mcnemar_midp_drop",
     "mean_bounds",
     "paired_difference",
+    "proportional_blocks",
     "samples_needed",
     "samples_to_pass",
     "score_bounds",

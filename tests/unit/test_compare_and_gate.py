@@ -92,7 +92,7 @@ def test_a_proven_drop_fails_and_names_its_size() -> None:
 def test_an_unchanged_model_passes_when_the_margin_can_be_excluded() -> None:
     got = verdict(gate(), SAME, SAME)
     assert got.kind is VerdictKind.PASS
-    assert got.comparison.flips == ()
+    assert len(got.comparison.flips) == 0
     assert got.comparison.low < 0 < got.comparison.high
     assert exit_code([got]) == 0
 

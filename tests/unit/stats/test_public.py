@@ -12,18 +12,23 @@ from sfteval.stats import drop_pvalue, paired_difference
 
 def test_public_names() -> None:
     assert sfteval.stats.__all__ == [
+        "SETTLED",
         "DifferenceSequence",
+        "FiniteEstimate",
         "MeanEstimate",
         "PairedBinaryTest",
         "PairedEstimate",
         "Stratum",
         "drop_pvalue",
+        "finite_mean",
+        "finite_pvalue",
         "gain_pvalue",
         "holm",
         "mcnemar_midp",
         "mcnemar_midp_drop",
         "mean_bounds",
         "paired_difference",
+        "proportional_blocks",
         "samples_needed",
         "samples_to_pass",
         "score_bounds",

@@ -1,0 +1,189 @@
+"""Two runs, gate by gate: by how much they differ.
+
+Comes in: the candidate's `Run` and (for comparative gates) the baseline's, then `Gate`s. Goes out: a `Comparison` each;
+"not comparable" is a value with a reason, never an exception and never a pass. What gates share (the runs by suite and
+task, which samples belong together) is found once.
+
+Signs: `difference` is candidate − reference as measured. For a metric where lower is better the gate reads it the
+other way round (`Comparison.oriented`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfteval import stats
+from sfteval.compare.drawn import bound_drawn, compare_drawn, draw_of
+from sfteval.compare.flipped import Flips, JoinedFlips
+from sfteval.compare.pairs import NotComparableError, guard_status, join, metric_of, name_of, pair, refuse
+from sfteval.compare.parts import Parts
+from sfteval.records import Comparison
+
+if TYPE_CHECKING:
+    from sfteval.compare.pairs import Joined, Pairs
+    from sfteval.records import Gate, Run
+
+POWER = 0.80
+
+
+def compare(
+    gate: Gate, candidate: Run | None, reference: Run | None, *, gates_in_plan: int = 1, missing: str | None = None
+) -> Comparison:
+    """Compare one gate's samples; `Comparer` does the same for many gates.
+
+    Args:
+        gate: A single gate or a family.
+        candidate: The candidate's run; None when it could not be made.
+        reference: The baseline's run for comparative gates, else None.
+        gates_in_plan: Comparative gates of the plan, for the Holm-corrected detectable drop.
+        missing: Why the baseline is not there, when it is not.
+    """
+    return Comparer(candidate, reference, gates_in_plan=gates_in_plan, missing=missing).compare(gate)
+
+
+class Comparer:
+    """Compares the gates of two runs."""
+
+    def __init__(
+        self, candidate: Run | None, reference: Run | None, *, gates_in_plan: int = 1, missing: str | None = None
+    ) -> None:
+        """Take the runs; see `compare`."""
+        self._candidate = None if candidate is None else Parts(candidate)
+        self._reference = None if reference is None else Parts(reference)
+        self._gates_in_plan = gates_in_plan
+        self._missing = missing
+        self._joined: dict[tuple[object, ...], Joined] = {}
+
+    def compare(self, gate: Gate) -> Comparison:
+        """Compare one gate's samples."""
+        try:
+            return self._compared(gate)
+        except NotComparableError as reason:
+            return Comparison(gate, not_comparable=str(reason))
+
+    def _compared(self, gate: Gate) -> Comparison:
+        if self._candidate is None:
+            refuse("the candidate has no run")
+        if not gate.comparative:
+            return _single(gate, self._candidate)
+        if self._reference is None:
+            refuse(self._missing or f"there is no run of {gate.against} to compare with")
+        if gate.members:
+            members = [self._pairs(member, self._candidate, self._reference) for member in gate.members]
+            return _family(gate, members, self._gates_in_plan)
+        draw = draw_of(gate, self._candidate.run)
+        if draw is not None and gate.slice:
+            return _shown(gate, self._pairs(gate, self._candidate, self._reference))
+        if draw is not None:
+            joined = self._join(gate, self._candidate, self._reference)
+            return compare_drawn(gate, joined, self._candidate.run, self._reference.run, draw)
+        return _paired(gate, self._pairs(gate, self._candidate, self._reference), self._gates_in_plan)
+
+    def _pairs(self, gate: Gate, candidate: Parts, reference: Parts) -> Pairs:
+        return pair(gate, self._join(gate, candidate, reference), candidate.run, reference.run)
+
+    def _join(self, gate: Gate, candidate: Parts, reference: Parts) -> Joined:
+        tokens = gate.against == "previous"
+        place = (gate.suite, gate.task, gate.slice, tokens)
+        if place not in self._joined:
+            self._joined[place] = join(candidate.part(gate), reference.part(gate), tokens=tokens)
+        return self._joined[place]
+
+
+def _single(gate: Gate, candidate: Parts) -> Comparison:
+    """Floors and ceilings: the candidate alone."""
+    metric, part = metric_of(gate, candidate.run), candidate.part(gate)
+    if metric is None:
+        refuse(f"the metric {gate.check!r} of {name_of(gate)} is not in the candidate's run")
+    guard_status(gate, candidate.run, part, "candidate")
+    values, present = part.scores(gate.check)
+    if not present.any():
+        refuse(f"zero samples of {name_of(gate)} are scored")
+    draw = draw_of(gate, candidate.run)
+    if draw is not None and not gate.slice:
+        return bound_drawn(gate, part, metric, draw)
+    scores, clusters = values[present], part.clusters[present]
+    mean = stats.mean_bounds(scores, clusters=clusters, lower=metric.lower, upper=metric.upper, alpha=gate.alpha)
+    return Comparison(gate, n=len(scores), candidate=mean.mean, low=mean.low, high=mean.high)
+
+
+def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
+    ours, theirs, clusters, (lower, upper) = pairs.candidate, pairs.reference, pairs.clusters, pairs.bounds
+    estimate = stats.paired_difference(ours, theirs, clusters=clusters, lower=lower, upper=upper, alpha=gate.alpha)
+    p_value = stats.drop_pvalue(ours, theirs, margin=_fail_margin(gate), clusters=clusters, lower=lower, upper=upper)
+    low, high = sorted((pairs.sign * estimate.low, pairs.sign * estimate.high))
+    flips = Flips(pairs)
+    return Comparison(
+        gate,
+        n=estimate.n,
+        reference=pairs.sign * estimate.reference,
+        candidate=pairs.sign * estimate.candidate,
+        difference=pairs.sign * estimate.difference,
+        low=low,
+        high=high,
+        p_value=p_value,
+        detectable=None if lower is None else _detectable(gate, estimate.n, pairs.discordance, gates_in_plan),
+        missing=pairs.missing,
+        flips=flips,
+        worse=flips.worse,
+        higher_is_better=pairs.metric.higher_is_better,
+    )
+
+
+def _shown(gate: Gate, pairs: Pairs) -> Comparison:
+    """Return a slice of a sequential suite: means only, since when to stop was not decided for it."""
+    flips = Flips(pairs)
+    return Comparison(
+        gate,
+        n=len(pairs.candidate),
+        reference=pairs.sign * float(pairs.reference.mean()),
+        candidate=pairs.sign * float(pairs.candidate.mean()),
+        difference=pairs.sign * float(np.mean(pairs.candidate - pairs.reference)),
+        missing=pairs.missing,
+        flips=flips,
+        worse=flips.worse,
+        higher_is_better=pairs.metric.higher_is_better,
+    )
+
+
+def _fail_margin(gate: Gate) -> float:
+    """Return the drop that FAIL proves: beyond the margin, or for `improves` a gain that stays below `by`."""
+    return gate.threshold if gate.demand == "no_regression" else -gate.threshold
+
+
+def _detectable(gate: Gate, n: int, discordance: float, gates_in_plan: int) -> float | None:
+    if gate.demand != "no_regression" or gate.threshold >= 1:
+        return None
+    alpha = gate.alpha / max(1, gates_in_plan)
+    return stats.smallest_detectable_drop(
+        n, discordance=max(discordance, 1.0 / n), alpha=alpha, power=POWER, margin=gate.threshold
+    )
+
+
+def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
+    """Weighted mean of the members' paired differences; each member is a stratum of equal weight."""
+    strata = [_stratum(pairs) for pairs in members]
+    estimate = stats.stratified_difference(strata, alpha=gate.alpha)
+    p_value = stats.stratified_drop_pvalue(strata, margin=gate.threshold)
+    flips = JoinedFlips([Flips(pairs) for pairs in members])
+    return Comparison(
+        gate,
+        n=estimate.n,
+        reference=estimate.reference,
+        candidate=estimate.candidate,
+        difference=estimate.difference,
+        low=estimate.low,
+        high=estimate.high,
+        p_value=p_value,
+        detectable=_detectable(gate, estimate.n, len(flips) / max(1, estimate.n), gates_in_plan),
+        missing=sum(pairs.missing for pairs in members),
+        flips=flips,
+        worse=flips.worse,
+    )
+
+
+def _stratum(pairs: Pairs) -> stats.Stratum:
+    lower, upper = pairs.bounds
+    return stats.Stratum(pairs.candidate, pairs.reference, pairs.clusters, 1.0, lower, upper)
