@@ -93,6 +93,10 @@ class BaselineMissingError(SftevalError):
     exit_code = EXIT_BROKE
 
 
+class BaselineBrokenError(BaselineMissingError):
+    """A baseline's run is there and cannot be used: damaged, incomplete, the candidate's own, or from the future."""
+
+
 class EngineError(SftevalError):
     """The engine could not do its work (out of memory at the smallest budget, a broken backend)."""
 

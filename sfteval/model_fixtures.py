@@ -81,7 +81,9 @@ def _model(request: pytest.FixtureRequest, role: str) -> Iterator[LiveModel]:
     try:
         model = config.stash[TALK].model(role)
     except SftevalError as error:
-        pytest.fail(str(error), pytrace=False)
+        failure = pytest.fail.Exception(str(error), pytrace=False)
+        failure.sfteval_error = error  # type: ignore[attr-defined]
+        raise failure from None
     if model is None:
         pytest.skip("there is no previous release (--previous none)")
     asked = [item for item in request.session.items if role in getattr(item, "fixturenames", ())]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, pair_key
 from sfteval.records import ChatAsk, DialogueAsk, Item, Message, MetricInfo, Plan, Suite
+from sfteval.stats import samples_to_pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sfteval.records import Gate, SampleRow, SuiteFile
 
 Metrics = dict[str, MetricInfo]
+ASSUMED_DISCORDANCE = 0.10
+"""Share of pairs that differ between two models of which neither is worse, where nothing was measured."""
 
 
 def chat_items(suite: Suite) -> tuple[Item, ...]:
@@ -78,6 +81,32 @@ def make_plan(
     flat = tuple(item for file in suites for item in items[file.suite.suite])  # type: ignore[union-attr]
     fingerprint = content_key([file.fingerprint for file in suites], [item.key for item in flat])
     return Plan(tuple(files), gates, flat, fingerprint, tuple(warnings))
+
+
+def power_warnings(gates: Sequence[Gate], sizes: Mapping[str, int], measured: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a warning for each single `no_regression` gate that an unchanged model would rarely pass.
+
+    Args:
+        gates: The plan's gates.
+        sizes: Samples by "suite/task".
+        measured: Share of pairs by "suite/task/check" that differ when the same model is asked again (`sfteval noise`).
+    """
+    found = []
+    for gate in gates:
+        size = sizes.get(f"{gate.suite}/{gate.task}")
+        if gate.demand != "no_regression" or gate.members or gate.slice or not size or gate.threshold <= 0:
+            continue
+        known = measured.get(f"{gate.suite}/{gate.task}/{gate.check}")
+        share = ASSUMED_DISCORDANCE if known is None else max(known, 1 / size)
+        needed = samples_to_pass(gate.threshold, discordance=share, alpha=gate.alpha)
+        if needed > size:
+            word = "assumed" if known is None else "measured"
+            found.append(
+                f"{gate.node}: this suite cannot do what its gate asks: with {size} samples an unchanged model rarely "
+                f"proves that it lost less than {gate.threshold:.3g}; {needed} are needed at {share:.0%} discordant "
+                f"pairs ({word}). Add samples, widen the margin, or let a family carry the proof"
+            )
+    return tuple(found)
 
 
 def _empty_suites(files: Sequence[SuiteFile], items: Mapping[str, Sequence[Item]]) -> list[Fault]:

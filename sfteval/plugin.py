@@ -207,6 +207,8 @@ class Session:
             if item.row is None:
                 error = call.excinfo.value if call.excinfo else None
                 report.sfteval_code = _code(error)  # type: ignore[attr-defined]
+        elif call.excinfo is not None and _broke(call.excinfo.value):
+            report.sfteval_code = EXIT_BROKE  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -297,6 +299,12 @@ def _code(error: BaseException | None) -> int:
     if isinstance(error, (InputError, StoreError)):
         return USAGE_ERROR
     return error.exit_code if isinstance(error, SftevalError) else EXIT_BROKE
+
+
+def _broke(error: BaseException) -> bool:
+    """Say whether an ordinary test lacks a baseline (or its engine), which is not the model's fault."""
+    cause = getattr(error, "sfteval_error", error)
+    return isinstance(cause, SftevalError) and cause.exit_code == EXIT_BROKE
 
 
 def _stop(error: SftevalError) -> NoReturn:

@@ -7,6 +7,7 @@ accepted. What has expired has no effect and says so.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -46,19 +47,22 @@ def read_waivers(path: Path, where: str) -> Waivers:
     return read
 
 
-def check_waivers(known: Waivers, gates: Iterable[Gate], samples: Mapping[str, set[str]], where: str) -> None:
-    """Refuse waivers that match nothing.
+def check_waivers(
+    known: Waivers, gates: Iterable[Gate], samples: Mapping[str, set[str]], path: Path, root: Path | None = None
+) -> None:
+    """Refuse waivers that match nothing, and two for one thing.
 
     Args:
         known: What the file says.
         gates: All gates of the collected files.
         samples: Sample ids by suite, of the suites that are judged.
-        where: The file's name in messages.
+        path: The file; entries may be about suites beside and below it that were not collected.
+        root: Folder that gates' files are shown from; None checks collected files only.
 
     Raises:
         InputError: a gate that its file does not have, a sample that its suite does not have, too many in quarantine.
     """
-    nodes = {gate.node for gate in gates}
+    nodes, where = {gate.node for gate in gates}, path.name
     files = {node.split("::")[0] for node in nodes}
     faults = [
         Fault(where, f"the gate {each.gate!r}", "a gate of these suites", did_you_mean(each.gate, nodes))
@@ -76,8 +80,42 @@ def check_waivers(known: Waivers, gates: Iterable[Gate], samples: Mapping[str, s
             expected = f"at most {MAX_QUARANTINED:.0%} of the suite"
             do = "Mend or remove these samples: a suite that is mostly in quarantine judges nothing."
             faults.append(Fault(where, f"{count} of {total} samples of {suite} in quarantine", expected, do))
+    faults += _strangers(known, files, set(samples), path, root) if root is not None else []
+    faults += _twice(known, where)
     if faults:
         raise InputError(faults)
+
+
+def _strangers(known: Waivers, files: set[str], suites: set[str], path: Path, root: Path) -> list[Fault]:
+    """Return a fault for each entry about a file or a suite that is nowhere."""
+    gone = [each.gate.split("::")[0] for each in known.regressions]
+    faults = [
+        Fault(path.name, f"a gate of {file}", "a suite file that is there", did_you_mean(file, files))
+        for file in dict.fromkeys(gone)
+        if file not in files and not (root / file).is_file()
+    ]
+    there = suites | _suites_below(path.parent) if known.quarantine else suites
+    return faults + [
+        Fault(path.name, f"samples of the suite {name!r}", "a suite that is there", did_you_mean(name, there))
+        for name in dict.fromkeys(entry.suite for entry in known.quarantine)
+        if name not in there
+    ]
+
+
+def _suites_below(folder: Path) -> set[str]:
+    """Return the names of all suites below a folder, collected or not."""
+    texts = [file.read_text(encoding="utf-8", errors="replace") for file in folder.rglob("*.suite.yaml")]
+    return {match.group(1) for text in texts for match in re.finditer(r"(?m)^suite:\s*[\"']?([a-z0-9_-]+)", text)}
+
+
+def _twice(known: Waivers, where: str) -> list[Fault]:
+    """Return a fault for each gate or sample that two entries are about: it would be unclear which one holds."""
+    gates = Counter(f"the gate {entry.gate!r}" for entry in known.regressions)
+    samples = Counter(f"the sample {entry.sample!r} of {entry.suite}" for entry in known.quarantine)
+    do = "Keep the one that holds."
+    return [
+        Fault(where, f"{count} entries for {name}", "one", do) for name, count in (gates + samples).items() if count > 1
+    ]
 
 
 def without_quarantined(run: Run, known: Waivers, today: date) -> Run:

@@ -44,6 +44,26 @@ def evaluate(
 
 
 @app.command()
+def noise(
+    candidate: Annotated[str, typer.Argument(help="Model reference: hub id, folder, adapter, .gguf file.")],
+    suites: Annotated[list[Path], typer.Argument(help="Suite files or folders.")],
+    repetitions: Annotated[int, typer.Option("-k", "--repetitions", help="How often it is asked the same.")] = 5,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Ask one model the same several times: how much do its scores move? Exits 21 if two of these runs differ."""
+    from sfteval.errors import EXIT_BROKE
+    from sfteval.pipeline.noise import measure_noise
+    from sfteval.report.progress import progress
+    from sfteval.report.tables import noise_view
+
+    with progress() as watch:
+        found = measure_noise(candidate, suites, runs_dir, repetitions, watch)
+    show(found, noise_view, as_json)
+    raise typer.Exit(EXIT_BROKE if found["differences"] else 0)
+
+
+@app.command()
 def compare(
     reference: Annotated[
         str,
@@ -53,6 +73,7 @@ def compare(
     ],
     runs: Annotated[list[str], typer.Argument(help="One or more runs or such folders.")],
     margin: Annotated[float, typer.Option(min=0, help="Drop that is still acceptable.")] = 0.0,
+    by: Annotated[list[str], typer.Option(help="Tag whose values are shown beside each gate; may be repeated.")] = [],  # noqa: B006
     runs_dir: RunsDir = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -61,6 +82,6 @@ def compare(
     from sfteval.report.rows import rows_code
     from sfteval.report.tables import comparison_view
 
-    rows = compare_runs(runs_dir, reference, runs, margin)
+    rows = compare_runs(runs_dir, reference, runs, margin, by)
     show(rows, comparison_view, as_json)
     raise typer.Exit(rows_code(rows))

@@ -117,10 +117,12 @@ def _reach(gate: Gate, joined: Joined, reference: Run, draw: Draw) -> int:
     lost = np.zeros(len(joined.candidate), dtype=bool)
     lost[[at for at, _ in joined.changed] + list(joined.gone)] = True
     counts = np.cumsum(lost)
-    fitting = [end for end in draw.ends if counts[end - 1] <= MAX_MISSING * end]
-    if counts[-1] <= MAX_MISSING * len(lost):
+    stopped = other is not None and not other.whole
+    reached = int(np.flatnonzero(~lost)[-1]) + 1 if stopped and not lost.all() else len(lost)
+    if reached == len(lost) and counts[-1] <= MAX_MISSING * len(lost):
         return len(lost)
-    if other is None or other.whole or not fitting:
+    fitting = [end for end in draw.ends if end <= reached and counts[end - 1] <= MAX_MISSING * end]
+    if not stopped or not fitting:
         guard_share(gate, joined, reference)
         refuse(f"the runs share too few of the first samples of {name_of(gate)}")
     return fitting[-1]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sfteval.compare.pairs import Joined, Pairs
     from sfteval.records import Gate, Run
 
-POWER = 0.80
+POWER = 0.90
 
 
 def compare(

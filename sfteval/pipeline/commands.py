@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sfteval.pipeline.evaluate import Watch
-    from sfteval.records import Run, SuiteFile
+    from sfteval.records import Comparison, Role, Run, SuiteFile
 
 
 def evaluate_model(
@@ -80,7 +81,9 @@ def metric_rows(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def compare_runs(runs_dir: Path, reference: str, others: Sequence[str], margin: float) -> list[dict[str, Any]]:
+def compare_runs(
+    runs_dir: Path, reference: str, others: Sequence[str], margin: float, by: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Compare stored runs with a reference run on every metric that both have.
 
     Args:
@@ -88,17 +91,26 @@ def compare_runs(runs_dir: Path, reference: str, others: Sequence[str], margin: 
         reference: Run id, unique prefix, "latest", "promoted", or a folder of lm-eval's results.
         others: Runs (or such folders) to compare with it.
         margin: No-regression margin, in the metric's unit.
+        by: Tags whose values' figures are shown beside each gate.
     """
     runs = load_runs(RunStore(runs_dir), [reference, *others])
     before = runs[0]
     rows = []
     for after in runs[1:]:
-        gates = _gates(before, after, margin)
+        gates = metric_gates(before, after, margin)
         comparer = Comparer(after, before, gates_in_plan=len(gates))
         comparisons = [comparer.compare(gate) for gate in gates]
         verdicts = judge(comparisons, gates_in_plan=len(gates))
-        rows += [verdict_row(verdict, {"candidate": after, "previous": before}) for verdict in verdicts]
+        pair: dict[Role, Run] = {"candidate": after, "previous": before}
+        rows += [verdict_row(v, pair, _slices(comparer, v.gate, after, by)) for v in verdicts]
     return rows
+
+
+def _slices(comparer: Comparer, gate: Gate, run: Run, by: Sequence[str]) -> list[Comparison]:
+    """Return a gate's comparison on each value of some tags."""
+    mine = [s.tags for s in run.samples if (s.suite, s.task) == (gate.suite, gate.task)] if by else []
+    slices = [(tag, value) for tag in by for value in sorted({tags[tag] for tags in mine if tag in tags})]
+    return [comparer.compare(replace(gate, slice=(part,))) for part in slices]
 
 
 def load_runs(store: RunStore, references: Sequence[str]) -> list[Run]:
@@ -108,7 +120,7 @@ def load_runs(store: RunStore, references: Sequence[str]) -> list[Run]:
     return [stored[r] if r in stored else load_results(Path(r), suite_of) for r in references]
 
 
-def _gates(before: Run, after: Run, margin: float) -> list[Gate]:
+def metric_gates(before: Run, after: Run, margin: float) -> list[Gate]:
     """Return one no-regression gate per metric of either run; one that a side lacks is not comparable."""
     keys = sorted({*before.manifest.metrics, *after.manifest.metrics})
     places = [key.split("/", 2) for key in keys]

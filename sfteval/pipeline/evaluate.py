@@ -7,16 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from sfteval.compare import DRAWS
-from sfteval.keys import model_fingerprint
+from sfteval.keys import content_key, model_fingerprint
 from sfteval.pipeline.follow_ups import FollowUps
-from sfteval.records import Item, Manifest, Run, Suite
-from sfteval.requests import continued, requests_for
+from sfteval.records import Generate, Item, Manifest, Run, Suite
+from sfteval.requests import Asked, continued, requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sfteval.pipeline.steering import Steering
     from sfteval.protocols import Backend
     from sfteval.records import Request, Response, Sample
-    from sfteval.requests import Asked
     from sfteval.store import RunStore, RunWriter
 
 ROUNDS = 4
@@ -66,9 +65,16 @@ class Evaluation:
         store: RunStore,
         watch: Watch = silent,
         others: Others | None = None,
+        *,
+        again: int = 0,
     ) -> None:
-        """Prepare; nothing is read or computed yet. `others` opens base and judges where checks ask them."""
+        """Prepare; nothing is read or computed yet.
+
+        `others` opens base and judges where checks ask them. `again` above 0 asks the same once more: sampled answers
+        get seeds of their own, and nothing that another run stored is reused, so that what differs is measured.
+        """
         self._others = others
+        self._again = again
         self._planned = planned
         self._backend = backend
         self._store = store
@@ -102,9 +108,10 @@ class Evaluation:
     def opened(self, run_id: str | None = None) -> Iterator[None]:
         """Hold the run open, to be filled by `answer` or `put` and ended by `finish`; see `run`."""
         self._started, self._clock = datetime.now(UTC), time.monotonic()
-        with self._store.begin(self._backend.identity, self._planned.plan.fingerprint, run_id=run_id) as writer:
+        with self._store.begin(self._backend.identity, self.plan_key, run_id=run_id) as writer:
             self._open = writer
-            self._answers = {**self._store.responses(self._fingerprint), **writer.known()}
+            stored = {} if self._again else self._store.responses(self._fingerprint)
+            self._answers = {**stored, **writer.known()}
             yield
             self._open = None
 
@@ -132,10 +139,7 @@ class Evaluation:
     def answer_items(self, suite: str, items: Sequence[Item], label: str) -> list[Sample]:
         """Return the samples of some items of a suite; what is stored is not computed again."""
         grader = self._planned.graders[suite]
-        asked = [
-            tuple(grader.watched(one) for one in requests_for(item, self._backend.text, self._fingerprint))
-            for item in items
-        ]
+        asked = [tuple(self._repeated(grader.watched(one)) for one in self._requests(item)) for item in items]
         name = f"{label} {suite}".strip()
         spoken = self._through_turns(self._writer, items, asked, grader, name)
         asks = FollowUps(items, spoken, grader, self._others)
@@ -153,6 +157,27 @@ class Evaluation:
         """Return a run that holds one suite's samples, to be looked at before it is stored."""
         manifest = self._manifest_of({suite: tuple(samples)}, 0.0)
         return Run(manifest, tuple(samples), self._writer.path)
+
+    @property
+    def plan_key(self) -> str:
+        """The plan's fingerprint, and which repetition of it this is."""
+        plan = self._planned.plan.fingerprint
+        return content_key(plan, "again", self._again) if self._again else plan
+
+    def _requests(self, item: Item) -> tuple[Asked, ...]:
+        return requests_for(item, self._backend.text, self._fingerprint)
+
+    def _repeated(self, asked: Asked, before: Sequence[Request] = ()) -> Asked:
+        """Return an ask whose sampled generations have this repetition's seeds and keys; `before` have them already."""
+        if not self._again:
+            return asked
+        return Asked(asked.ask, tuple(r if r in before else self._reseeded(r) for r in asked.requests))
+
+    def _reseeded(self, request: Request) -> Request:
+        if not isinstance(request, Generate) or request.generation.temperature == 0:
+            return request
+        seed = int(content_key(request.seed, self._again)[:8], 16)
+        return replace(request, seed=seed, key=content_key(request.key, "again", self._again))
 
     @property
     def _writer(self) -> RunWriter:
@@ -209,7 +234,8 @@ class Evaluation:
         """Return an item's asks, its dialogues with their next turn."""
         text, model = self._backend.text, self._fingerprint
         further = [(one, continued(one, item, text, model, self._answers)) for one in asked]
-        return tuple(one if more is None else grader.watched(more) for one, more in further)
+        watched = [(one, None if more is None else grader.watched(more)) for one, more in further]
+        return tuple(one if more is None else self._repeated(more, one.requests) for one, more in watched)
 
     def _respond(self, writer: RunWriter, backend: Backend, requests: Sequence[Request], label: str) -> None:
         """Let a model answer what is not stored yet."""
@@ -241,7 +267,8 @@ class Evaluation:
             run_id=self._writer.run_id,
             fingerprint=self._fingerprint,
             model=self._backend.identity,
-            plan=self._planned.plan.fingerprint,
+            plan=self.plan_key,
+            seed=self._again,
             suites={file.suite.suite: file.fingerprint for file in suites},  # type: ignore[union-attr]
             metrics=self._planned.metrics,
             counts=_counts([sample for each in samples.values() for sample in each]) | {"computed": known},

@@ -6,20 +6,24 @@ Comes in: suite files, the selected gates, and the settings a person gave. Goes 
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sfteval.compare import Comparer
-from sfteval.errors import BaselineMissingError, InputError
+from sfteval.errors import BaselineBrokenError, BaselineMissingError, InputError
 from sfteval.gate import judge, not_judged
+from sfteval.pipeline.baselines import baseline_run
 from sfteval.pipeline.diagnosing import with_causes
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
+from sfteval.pipeline.noise import discordances
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
 from sfteval.pipeline.steering import Steering
+from sfteval.plan import power_warnings
 from sfteval.records import Suite, Waivers
 from sfteval.store import RunStore
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
@@ -89,7 +93,7 @@ class Release:
         if self._settings.candidate is None:
             raise InputError(no_candidate())
         planned = plan_files(self._files, self._selected)
-        self.warnings = planned.plan.warnings
+        self.warnings = (*planned.plan.warnings, *self._power_warnings(planned))
         self._check_waivers(planned)
         if self._asked("previous"):
             self._find_previous()
@@ -100,6 +104,11 @@ class Release:
             if base is not None and "base" not in self.runs:
                 self.runs["base"] = self._finish_base(base, planned) if isinstance(base, Evaluation) else base
 
+    def _power_warnings(self, planned: Planned) -> tuple[str, ...]:
+        sizes = Counter(f"{item.suite}/{item.task}" for item in planned.plan.items)
+        whole = [gate for gate in self._judgeable if not (planned.drawn(gate.suite) if gate.suite else ())]
+        return power_warnings(whole, sizes, discordances(self._settings.runs_dir))
+
     def _check_waivers(self, planned: Planned) -> None:
         """Read what the project lives with, before anything is computed; refuse what matches nothing."""
         path = self._settings.accepted
@@ -107,7 +116,8 @@ class Release:
         samples: dict[str, set[str]] = {}
         for item in planned.plan.items:
             samples.setdefault(item.suite, set()).add(item.sample_id)
-        check_waivers(self._waivers, [gate for file in self._files for gate in file.gates], samples, path.name)
+        gates = [gate for file in self._files for gate in file.gates]
+        check_waivers(self._waivers, gates, samples, path, self._settings.root)
 
     def _asked(self, role: Role) -> bool:
         return role not in self._declared_absent and any(gate.against == role for gate in self._selected)
@@ -119,7 +129,9 @@ class Release:
 
     def _find_previous(self) -> None:
         try:
-            self.runs["previous"] = self._store.load(self._store.resolve(self._settings.previous))
+            self.runs["previous"] = baseline_run(self._store, "previous", self._settings.previous, self._settings)
+        except BaselineBrokenError:
+            raise
         except BaselineMissingError as error:
             if self._settings.previous != DEFAULT_PREVIOUS:
                 raise
@@ -134,7 +146,7 @@ class Release:
             self.missing["base"] = str(error)
             return None
         if isinstance(found, str):
-            return self._store.load(found)
+            return baseline_run(self._store, "base", found, self._settings)
         evaluation = Evaluation(planned.only(needed), found, self._store, self._watch, models.others())
         stack.enter_context(evaluation.opened(self._settings.run_ids.get("base")))
         evaluation.answer([name for name in evaluation.suite_names if not planned.drawn(name)], "base")

@@ -32,6 +32,7 @@ class Settings:
         runs_dir: Folder of the run store.
         run_ids: Runs to write, by role, when several processes share them (pytest-xdist).
         absent: Baselines that are declared not to be there; gates against them are not judged.
+        root: The project's root, which gates' files are shown from.
         accepted: The project's file of accepted regressions and quarantined samples; it need not exist.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     run_ids: Mapping[str, str] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     accepted: Path = Path(ACCEPTED)
+    root: Path | None = None
 
 
 def no_candidate() -> Fault:
@@ -77,6 +79,7 @@ def resolve_settings(
         runs_dir=runs_dir,
         run_ids=run_ids or {},
         accepted=root / table.get("accepted", ACCEPTED),
+        root=root,
     )
 
 

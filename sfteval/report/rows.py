@@ -111,14 +111,7 @@ def evidence(row: Mapping[str, Any]) -> str:
         against = f"{row['against']} {score(row['reference'])} → candidate {score(row['candidate'])}"
         change = f"{points(row['difference'])} points [{points(row['low'])}, {points(row['high'])}]"
         lines.append(f"{against}: {change}, n = {row['n']}, {row['worse']} worse, {row['better']} better")
-    for part in row["slices"]:
-        change = "" if part["difference"] is None else f", {points(part['difference'])} points"
-        change += (
-            ""
-            if part["low"] is None or part["difference"] is None
-            else f" [{points(part['low'])}, {points(part['high'])}]"
-        )
-        lines.append(f"  {part['slice']}: {score(part['candidate'])}{change}, n = {part['n']}")
+    lines += [f"  {line}" for line in slice_lines(row)]
     lines += cause_lines(row)
     for flip in row["flips"][:2]:
         lines += ["", *flip_lines(flip, str(row["against"]))]
@@ -128,6 +121,17 @@ def evidence(row: Mapping[str, Any]) -> str:
 def cause_lines(row: Mapping[str, Any]) -> list[str]:
     """Return the causes of an objection, one a line, the best supported first."""
     return [f"cause: {cause['cause'].replace('_', ' ')} ({cause['says']})" for cause in row["diagnosis"]]
+
+
+def slice_lines(row: Mapping[str, Any]) -> list[str]:
+    """Return a line per slice of a gate: the candidate's score, the change with its interval, n."""
+    lines = []
+    for part in row["slices"]:
+        change = "" if part["difference"] is None else f", {points(part['difference'])} points"
+        if part["low"] is not None and part["difference"] is not None:
+            change += f" [{points(part['low'])}, {points(part['high'])}]"
+        lines.append(f"{part['slice']}: {score(part['candidate'])}{change}, n = {part['n']}")
+    return lines
 
 
 def flip_lines(flip: Mapping[str, Any], against: str) -> list[str]:

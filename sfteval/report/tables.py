@@ -8,13 +8,17 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from sfteval.report.rows import flip_lines, score
-from sfteval.report.terminal import STYLES, gates_table
+from sfteval.report.differences import side_by_side
+from sfteval.report.rows import score, slice_lines
+from sfteval.report.terminal import STYLES, gates_table, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
+
+
+SHOWN_FLIPS = 3
 
 
 def plain_table(
@@ -48,15 +52,28 @@ def evaluation_table(result: Mapping[str, Any]) -> RenderableType:
     return Group(table, Text(f"{done}\nrun {result['run_id']} in {result['path']}"))
 
 
+def noise_view(found: Mapping[str, Any]) -> RenderableType:
+    """Show how much each metric moves when the same model is asked again."""
+    columns = ("suite", "task", "check", "n", "mean", "sd of the mean", "samples that differ")
+    rows = [
+        (m["suite"], m["task"], m["check"], m["n"], score(m["mean"]), score(m["sd_of_mean"]), f"{m['discordance']:.1%}")
+        for m in found["metrics"]
+    ]
+    said = [f"{d['gate']} ({' and '.join(d['runs'])}): {'; '.join(d['reasons'])}" for d in found["differences"]]
+    closing = said or [f"no difference between any two of {len(found['runs'])} runs of the same model"]
+    return Group(plain_table("the same model again", columns, rows, columns[3:]), Text("\n".join(closing)))
+
+
 def comparison_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Show a comparison of runs: the table, then the samples that changed, the largest drop first."""
     parts: list[RenderableType] = [gates_table(rows)]
     for row in rows:
         if row["verdict"] == "NOT_COMPARABLE":
             parts.append(Text(f"{row['node']}: {'; '.join(row['reasons'])}", style=STYLES["NOT_COMPARABLE"]))
+        parts += [Text(f"{name_of(row)}: {line}") for line in slice_lines(row)]
         if row["flips"]:
             parts.append(Text(f"\n{row['node']}: {row['worse']} worse, {row['better']} better", style="bold"))
-            parts += [Text("\n".join(flip_lines(flip, "before"))) for flip in row["flips"][:3]]
+            parts += [side_by_side(flip, "before") for flip in row["flips"][:SHOWN_FLIPS]]
     return Group(*parts)
 
 

@@ -6,6 +6,7 @@ imports neither torch nor, before a Parquet file is touched, pyarrow. The format
 """
 
 from sfteval.store.history import HISTORY_FORMAT, TrainingHistory, read_history
+from sfteval.store.noise import read_noise, write_noise
 from sfteval.store.promotions import Promotion
 from sfteval.store.queries import RunQueries
 from sfteval.store.runs import RunStore
@@ -19,4 +20,6 @@ __all__ = [
     "RunWriter",
     "TrainingHistory",
     "read_history",
+    "read_noise",
+    "write_noise",
 ]

@@ -5,20 +5,22 @@ Comes in: the word and what is in the store. Goes out: a full run id, or an erro
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from sfteval.errors import BaselineMissingError, Fault, InputError
+from sfteval.errors import BaselineMissingError, Fault, InputError, StoreError
 from sfteval.store.documents import moment
+from sfteval.store.layout import PROMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from sfteval.records import Manifest
     from sfteval.store.promotions import Promotion
 
+CLOCK_SKEW = timedelta(minutes=5)
 _SHOWN = 5
 
 
@@ -47,6 +49,10 @@ def promoted_id(promotion: Promotion | None, ids: Sequence[str], root: Path) -> 
             "RUN`, or say `--previous none` if there is none yet"
         )
         raise BaselineMissingError(msg)
+    if moment(promotion.when) > datetime.now(UTC) + CLOCK_SKEW:
+        found = f"a promotion of {promotion.run_id} dated {promotion.when}, which is in the future"
+        do = "Mend the clock of the machine that wrote it, and promote the run again"
+        raise StoreError(root / PROMOTIONS, found, "a time that is not in the future", do)
     if promotion.run_id not in ids:
         msg = (
             f"{root}: found no run {promotion.run_id}, which {promotion.who} promoted on {promotion.when}; expected it "

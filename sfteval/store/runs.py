@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, StoreError
@@ -20,7 +20,7 @@ from sfteval.store.journal import read_journals
 from sfteval.store.layout import PROMOTIONS, RunFiles, is_run_id, new_run_id, run_files
 from sfteval.store.locks import is_held, root_lock
 from sfteval.store.promotions import Promotion, make_promotion, read_promotions, write_promotions
-from sfteval.store.references import age, match, near, newest, promoted_id
+from sfteval.store.references import CLOCK_SKEW, age, match, near, newest, promoted_id
 from sfteval.store.whole import check_files, read_manifest, read_responses, read_run
 from sfteval.store.writer import RunWriter
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from sfteval.records import Manifest, ModelIdentity, Response, Run
 
-CLOCK_SKEW = timedelta(minutes=5)
 _NEW, _REMOVED = ".new-", ".removed-"
 
 

@@ -17,6 +17,7 @@ from sfteval.records import Manifest, Response, Run, Sample
 from sfteval.store.columns import RESPONSES, SAMPLES, Layout, read_records, read_table, write_rows
 from sfteval.store.disk import reading, replace_file, writing
 from sfteval.store.documents import manifest_document, parse_manifest, read_document, write_document
+from sfteval.store.lazy import StoredSamples
 from sfteval.store.migrations import Stored, migrate
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def read_manifest(files: RunFiles) -> Manifest:
 def read_run(files: RunFiles) -> Run:
     """Return a whole run. Raises StoreError with the reason why it cannot be read."""
     stored = _stored(files, "samples")
-    samples = read_records(stored.tables["samples"], SAMPLES, files.samples, _advice(files))
-    return Run(_manifest(files, stored), tuple(samples), files.path)
+    samples = StoredSamples(stored.tables["samples"], files.samples, _advice(files))
+    return Run(_manifest(files, stored), samples, files.path)
 
 
 def read_responses(files: RunFiles) -> dict[str, Response]:

@@ -36,8 +36,21 @@ def test_compare_proves_a_drop_and_lists_flips(project) -> None:
     assert polite["n"] == ROWS
     assert polite["worse"] == 49
     table = command("compare", good, worse, cwd=project)
-    assert "flipped: answers/q0 (1 → 0)" in table.stdout
+    assert "answers/q0: [user] question 0:" in table.stdout
+    assert "before (1)" in table.stdout
+    assert "candidate (0)" in table.stdout
     assert command("compare", good, good, cwd=project).returncode == 0
+
+
+def test_compare_shows_slices(project) -> None:
+    rows = [json.loads(line) for line in (project / "suites" / "q.jsonl").read_text().splitlines()]
+    tagged = [row | {"tags": {"language": "de" if i % 3 else "en"}} for i, row in enumerate(rows)]
+    (project / "suites" / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tagged))
+    good, worse = evaluate(project, "good")["run_id"], evaluate(project, "worse")["run_id"]
+    found = json.loads(command("compare", good, worse, "--by", "language", "--json", cwd=project).stdout)
+    polite = next(row for row in found if row["check"] == "polite")
+    assert [(part["slice"], part["n"]) for part in polite["slices"]] == [("language=de", 40), ("language=en", 20)]
+    assert "language=de: 0." in command("compare", good, worse, "--by", "language", cwd=project).stdout
 
 
 def test_runs_can_be_listed_shown_promoted_and_removed(project) -> None:

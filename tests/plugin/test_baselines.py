@@ -32,8 +32,8 @@ def test_a_failing_candidate_is_not_promoted(project) -> None:
 
 def test_a_named_previous_that_is_not_there_is_never_a_skip(project) -> None:
     result = gate(project, "--previous", "20260101-000000-nothing-abcdef")
-    assert result.ret == 4
-    assert "20260101-000000-nothing-abcdef" in result.stderr.str()
+    assert result.ret == 21
+    assert "20260101-000000-nothing-abcdef" in result.stdout.str()
 
 
 def test_a_promoted_run_that_was_deleted_breaks(project) -> None:
