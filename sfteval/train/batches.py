@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 # What one more forward and backward costs, as padded tokens that it may save; measured on small models, where the
 # fixed cost per call is largest against the cost per token.
 CALL_TOKENS = 96
-# The largest micro-batch, in padded tokens, so that memory does not grow with `batch_tokens`.
-MICRO_TOKENS = 8192
-# The largest pack: long enough for matrix products at full speed, short enough for memory.
-PACK_TOKENS = 2048
+# The largest micro-batch or pack, in tokens as computed: long enough for matrix products at full speed, and memory does
+# not grow with `batch_tokens`.
+MICRO_TOKENS = 2048
 
 Step = list[list[int]]
 Micro = dict[str, torch.Tensor]
@@ -80,7 +79,7 @@ def _micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Step:
 
 def _packs(rows: Sequence[int], lengths: Sequence[int]) -> Step:
     """Fill packs of about equal size, longest rows first; a row longer than a pack is one by itself."""
-    count = max(1, -(-sum(lengths[row] for row in rows) // PACK_TOKENS))
+    count = max(1, -(-sum(lengths[row] for row in rows) // MICRO_TOKENS))
     packs: list[list[int]] = [[] for _ in range(count)]
     sizes = [0] * count
     for row in sorted(rows, key=lambda row: (-lengths[row], row)):
