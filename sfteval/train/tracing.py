@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from sfteval.train.heads import label_nll
+from sfteval.train.heads import label_nll, take_as_plain
 from sfteval.train.masks import IGNORED
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def trace_step(model: Any, shape: Shape) -> Trace:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     _without_storage(model, fake)
     model.train()
+    take_as_plain(model)
     with warnings.catch_warnings(), fake, _Ledger(shape.labels) as ledger:
         warnings.simplefilter("ignore")
         ledger.leave_out([*model.parameters(), *model.buffers()])
