@@ -107,7 +107,8 @@ class Release:
     def _power_warnings(self, planned: Planned) -> tuple[str, ...]:
         sizes = Counter(f"{item.suite}/{item.task}" for item in planned.plan.items)
         whole = [gate for gate in self._judgeable if not (planned.drawn(gate.suite) if gate.suite else ())]
-        return power_warnings(whole, sizes, discordances(self._settings.runs_dir))
+        bounded = [gate for gate in whole if _has_bounds(gate, planned)]
+        return power_warnings(bounded, sizes, discordances(self._settings.runs_dir))
 
     def _check_waivers(self, planned: Planned) -> None:
         """Read what the project lives with, before anything is computed; refuse what matches nothing."""
@@ -203,6 +204,12 @@ class Release:
         verdicts = {v.gate.node: v for v in with_causes(settled, runs)}
         rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
         return verdicts | rest
+
+
+def _has_bounds(gate: Gate, planned: Planned) -> bool:
+    """Say whether a gate's scores lie in 0…1, for which alone a rate of discordant pairs says how many are needed."""
+    metric = planned.metrics.get(f"{gate.suite}/{gate.task}/{gate.check}")
+    return metric is None or (metric.lower, metric.upper) == (0.0, 1.0)
 
 
 _ABSENT = {
