@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfteval.errors import BaselineBrokenError, BaselineMissingError, InputError, StoreError
+from sfteval.store import is_ahead
 
 if TYPE_CHECKING:
     from sfteval.pipeline.settings import Settings
@@ -20,14 +21,20 @@ def baseline_run(store: RunStore, role: str, reference: str, settings: Settings)
 
     Raises:
         BaselineMissingError: there is no such run, or nothing was promoted yet.
-        BaselineBrokenError: it cannot be read, or it is the run that is to be judged.
+        BaselineBrokenError: it cannot be read, it is the run that is to be judged, or a clock that was ahead made it
+            the latest.
     """
     try:
         run_id = store.resolve(reference)
         if settings.candidate is not None and store.has(settings.candidate) and settings.candidate == run_id:
             msg = f"--{role} {reference}: found the candidate's own run {run_id}; expected another run"
             raise BaselineBrokenError(msg)
-        return store.load(run_id)
+        run = store.load(run_id)
+        if reference == "latest" and is_ahead(run.manifest):
+            when = f"finished at {run.manifest.finished}, in the future"
+            msg = f"{role}: `latest` is {run_id}, {when}; name a run by its id"
+            raise BaselineBrokenError(msg)
+        return run
     except InputError as error:
         msg = f"{role}: {error}"
         raise BaselineMissingError(msg) from None

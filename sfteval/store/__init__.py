@@ -9,6 +9,7 @@ from sfteval.store.history import HISTORY_FORMAT, TrainingHistory, read_history
 from sfteval.store.noise import read_noise, write_noise
 from sfteval.store.promotions import Promotion
 from sfteval.store.queries import RunQueries
+from sfteval.store.references import is_ahead
 from sfteval.store.runs import RunStore
 from sfteval.store.writer import RunWriter
 
@@ -19,6 +20,7 @@ __all__ = [
     "RunStore",
     "RunWriter",
     "TrainingHistory",
+    "is_ahead",
     "read_history",
     "read_noise",
     "write_noise",

@@ -33,6 +33,11 @@ def age(manifest: Manifest) -> tuple[datetime, str]:
     return (moment(manifest.finished), manifest.run_id)
 
 
+def is_ahead(manifest: Manifest) -> bool:
+    """Return whether a run finished in the future, by the clock of the machine that wrote it."""
+    return moment(manifest.finished) > datetime.now(UTC) + CLOCK_SKEW
+
+
 def newest(manifests: Sequence[Manifest], root: Path) -> str:
     """Return the id of the run that finished last. Raises BaselineMissingError if there is none."""
     if not manifests:

@@ -20,7 +20,7 @@ from sfteval.store.journal import read_journals
 from sfteval.store.layout import PROMOTIONS, RunFiles, is_run_id, new_run_id, run_files
 from sfteval.store.locks import is_held, root_lock
 from sfteval.store.promotions import Promotion, make_promotion, read_promotions, write_promotions
-from sfteval.store.references import CLOCK_SKEW, age, match, near, newest, promoted_id
+from sfteval.store.references import age, is_ahead, match, near, newest, promoted_id
 from sfteval.store.whole import check_files, read_manifest, read_responses, read_run
 from sfteval.store.writer import RunWriter
 
@@ -259,11 +259,11 @@ def _problems(files: RunFiles) -> list[Fault]:
         read_header(files.header)
         if not files.manifest.exists():
             return [_incomplete(files), *_damage(files)]
-        finished = read_manifest(files).finished
+        manifest = read_manifest(files)
         check_files(files)
     except StoreError as error:
         return [error.fault]
-    return _skew(files, finished)
+    return _skew(files, manifest)
 
 
 def _damage(files: RunFiles) -> list[Fault]:
@@ -273,8 +273,10 @@ def _damage(files: RunFiles) -> list[Fault]:
     return [fault] if damaged else []
 
 
-def _skew(files: RunFiles, finished: str) -> list[Fault]:
-    if moment(finished) <= datetime.now(UTC) + CLOCK_SKEW:
+def _skew(files: RunFiles, manifest: Manifest) -> list[Fault]:
+    if not is_ahead(manifest):
         return []
     do = "Mend the clock; until that time `latest` names this run, so name runs by id"
-    return [Fault(str(files.manifest), f"a run finished at {finished}", "a time that is not in the future", do)]
+    return [
+        Fault(str(files.manifest), f"a run finished at {manifest.finished}", "a time that is not in the future", do)
+    ]
