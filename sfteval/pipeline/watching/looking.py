@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sfteval.compare import compare
+from sfteval.compare import DRAWS, compare
 from sfteval.errors import TrainingError
 from sfteval.gate import judge
 from sfteval.keys import model_fingerprint
@@ -51,6 +51,12 @@ def live_run(base: Run, planned: Planned, samples: Sequence[Sample], step: int) 
     """Return samples of the live model in the form that `compare` takes."""
     manifest = replace(base.manifest, run_id=f"step-{step}", metrics=planned.metrics)
     return Run(manifest, tuple(samples), base.path)
+
+
+def undrawn(run: Run) -> Run:
+    """Return base's run without the draws of sequential suites: looks are made on samples of their own choice."""
+    extra = {name: value for name, value in run.manifest.extra.items() if name != DRAWS}
+    return replace(run, manifest=replace(run.manifest, extra=extra))
 
 
 def part(run: Run, keys: Collection[str]) -> Run:

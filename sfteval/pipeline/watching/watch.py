@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 from sfteval._version import __version__
 from sfteval.errors import BaselineMissingError, TrainingError
 from sfteval.pipeline.evaluate import Evaluation
-from sfteval.pipeline.watching.looking import answers, gate_looks, held_out_verdicts, live_run, part, verdict_row
+from sfteval.pipeline.watching.looking import (
+    answers,
+    gate_looks,
+    held_out_verdicts,
+    live_run,
+    part,
+    undrawn,
+    verdict_row,
+)
 from sfteval.pipeline.watching.questions import questions
 from sfteval.pipeline.watching.schedule import look_cost, looks
 from sfteval.records import Look, VerdictKind
@@ -127,7 +135,7 @@ class SuiteWatch:
         self._progress = _Progress(**saved) if saved else _Progress()
         self._living: LivingModel = LivingModel(model, tokenizer, base=self._identity)
         self._kept: KeptWeights = KeptWeights(output)
-        self._base = self._base_run(step)
+        self._base = undrawn(self._base_run(step))
         self._progress.base_run = self._base.manifest.run_id
         mine = part(self._base, self.asked.validation)
         self._validation = self.asked.only(self.asked.validation)
