@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import cross_entropy, linear
 
 from sfteval.train.masks import IGNORED
@@ -67,8 +66,6 @@ def _chunked(hidden: torch.Tensor, head: Any, labels: torch.Tensor, weights: tor
 
 def _is_plain(model: Any, head: Any) -> bool:
     """Tell whether logits are the head's weight times the last hidden state, and nothing else."""
-    if isinstance(head.weight, FakeTensor):  # shapes without numbers, for `sfteval plan`: nothing can be compared
-        return type(head) is torch.nn.Linear
     if model not in _plain:
         _plain[model] = type(head) is torch.nn.Linear and _same_logits(model, head)
     return _plain[model]
