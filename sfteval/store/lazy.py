@@ -28,7 +28,7 @@ class StoredSamples(Sequence[Sample]):
         """Take a table that came from `path`. Raises StoreError when it is not one of samples."""
         self._path, self._do = path, do
         self._all: tuple[Sample, ...] | None = None
-        read_records(table.slice(0, 1), SAMPLES, path, do)  # the columns are there and fit
+        read_records(_row(table, 0), SAMPLES, path, do)  # the columns are there and fit
         self._table = table.select(list(SAMPLES.columns)).combine_chunks()
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class StoredSamples(Sequence[Sample]):
         if isinstance(index, slice) or self._all is not None:
             return self._decoded[index]
         at = range(len(self))[index]
-        found: Sample = read_records(self._table.slice(at, 1), SAMPLES, self._path, self._do)[0]
+        found: Sample = read_records(_row(self._table, at), SAMPLES, self._path, self._do)[0]
         return found
 
     def __iter__(self) -> Iterator[Sample]:
@@ -123,3 +123,8 @@ class StoredSamples(Sequence[Sample]):
         values = column.items.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy(zero_copy_only=False)
         rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(offsets))
         return places, values[order], rows[order]
+
+
+def _row(table: Any, at: int) -> Any:
+    """Return one row as a table of its own; a slice would keep, and decode, the maps of all rows."""
+    return table.take([at]) if table.num_rows else table
