@@ -79,8 +79,8 @@ class SuiteCollector(pytest.File):
         from sfteval.pipeline.planning import load_file
 
         loaded = load_file(self.path, self.config.rootpath)
-        self.config.stash[_SESSION].files.append(loaded)
-        for gate in loaded.gates:
+        self.config.stash[_SESSION].files.extend(loaded)
+        for gate in (gate for file in loaded for gate in file.gates):
             yield GateItem.from_parent(self, name=gate.id, gate=gate)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic_core import PydanticCustomError
-
 from sfteval.checks.answer import Answer, Outcome
 from sfteval.records import MetricInfo, Strict
+from sfteval.records.suite import author_fault as author_fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,9 +177,3 @@ def prepared(
         failing=failing if isinstance(failing, Answer) else Answer(failing),
         metric=metric or MetricInfo(),
     )
-
-
-def author_fault(found: str, expected: str) -> PydanticCustomError:
-    """Return what a validator of `Params` raises to say in plain words what it found and expected."""
-    context = {"found": found, "expected": expected}
-    return PydanticCustomError("author_fault", "found {found}; expected {expected}", context)

@@ -163,8 +163,11 @@ def _detectable(gate: Gate, n: int, discordance: float, gates_in_plan: int) -> f
 
 
 def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
-    """Weighted mean of the members' paired differences; each member is a stratum of equal weight."""
-    strata = [_stratum(pairs) for pairs in members]
+    """Weighted mean of the members' paired differences; the variants of one matrix are one stratum together."""
+    together: dict[tuple[str, str] | int, list[tuple[Gate, Pairs]]] = {}
+    for index, (member, pairs) in enumerate(zip(gate.members, members, strict=True)):
+        together.setdefault((member.group, member.check) if member.group else index, []).append((member, pairs))
+    strata = [_stratum(each) for each in together.values()]
     estimate = stats.stratified_difference(strata, alpha=gate.alpha)
     p_value = stats.stratified_drop_pvalue(strata, margin=gate.threshold)
     flips = JoinedFlips([Flips(pairs) for pairs in members])
@@ -184,6 +187,13 @@ def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
     )
 
 
-def _stratum(pairs: Pairs) -> stats.Stratum:
-    lower, upper = pairs.bounds
-    return stats.Stratum(pairs.candidate, pairs.reference, pairs.clusters, 1.0, lower, upper)
+def _stratum(members: list[tuple[Gate, Pairs]]) -> stats.Stratum:
+    """Return one member, or the variants of one suite, whose answers to one prompt are one cluster."""
+    gate, first = members[0]
+    lower, upper = first.bounds
+    if not gate.group:
+        return stats.Stratum(first.candidate, first.reference, first.clusters, gate.weight, lower, upper)
+    candidate = np.concatenate([pairs.candidate for _, pairs in members])
+    reference = np.concatenate([pairs.reference for _, pairs in members])
+    names = [name for _, pairs in members for name in pairs.cluster_names]
+    return stats.Stratum(candidate, reference, names, gate.weight, lower, upper)

@@ -92,6 +92,12 @@ class Pairs:
         return numbers if len(np.unique(numbers)) < len(numbers) else None
 
     @property
+    def cluster_names(self) -> list[str]:
+        """Name of each pair's cluster, the same for the same prompt in another suite."""
+        names = self.joined.candidate.cluster_names
+        return [names[at] for at in self.joined.ours[self.rows]]
+
+    @property
     def discordance(self) -> float:
         """Share of pairs whose scores differ."""
         return float(np.count_nonzero(self.candidate != self.reference) / len(self.candidate))

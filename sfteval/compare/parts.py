@@ -57,9 +57,14 @@ class Part:
     def clusters(self) -> Rows:
         """Number of each sample's cluster, shape (samples,)."""
         numbers: dict[str, int] = {}
-        columns = self.columns
-        names = (columns.cluster[row] or columns.sample_id[row] for row in self.rows)
+        names = self.cluster_names
         return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), dtype=np.intp)
+
+    @property
+    def cluster_names(self) -> list[str]:
+        """Name of each sample's cluster."""
+        columns = self.columns
+        return [columns.cluster[row] or columns.sample_id[row] for row in self.rows]
 
     @cached_property
     def errored(self) -> list[int]:

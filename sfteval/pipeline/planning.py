@@ -18,7 +18,7 @@ from sfteval.pipeline.own_checks import load_installed
 from sfteval.pipeline.suite_paths import FAMILIES_NAME, SUITE_SUFFIX, is_suite_path
 from sfteval.plan import chat_items, make_plan
 from sfteval.records import Families, Suite
-from sfteval.spec import load_families, load_suite, require_distinct
+from sfteval.spec import load_families, load_suites, require_distinct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -84,17 +84,18 @@ class Planned:
         return tuple(file.suite.suite for file in self.plan.suites if isinstance(file.suite, Suite))
 
 
-def load_file(path: Path, root: Path) -> SuiteFile:
-    """Load one suite file, or a `families.yaml` with the suites of its folder behind it.
+def load_file(path: Path, root: Path) -> tuple[SuiteFile, ...]:
+    """Load the suites of one file (several with a matrix), or a `families.yaml` with those of its folder behind it.
 
     Raises:
         InputError: with every fault of the file.
     """
     load_installed()
     if path.name != FAMILIES_NAME:
-        return load_suite(path, root=root, checks=CHECK_TABLE)
-    suites = [load_suite(p, root=root, checks=CHECK_TABLE) for p in sorted(path.parent.rglob(f"*{SUITE_SUFFIX}"))]
-    return load_families(path, root=root, suites=suites)
+        return load_suites(path, root=root, checks=CHECK_TABLE)
+    below = sorted(path.parent.rglob(f"*{SUITE_SUFFIX}"))
+    suites = [suite for each in below for suite in load_suites(each, root=root, checks=CHECK_TABLE)]
+    return (load_families(path, root=root, suites=suites),)
 
 
 def load_files(paths: Iterable[Path], root: Path) -> tuple[SuiteFile, ...]:
@@ -112,7 +113,7 @@ def load_files(paths: Iterable[Path], root: Path) -> tuple[SuiteFile, ...]:
     files: list[SuiteFile] = []
     for path in sorted(dict.fromkeys(found), key=lambda p: (p.name == FAMILIES_NAME, str(p))):
         try:
-            files.append(load_file(path, root))
+            files += load_file(path, root)
         except InputError as error:
             faults += error.faults
     if faults:
@@ -135,11 +136,12 @@ def plan_files(files: Sequence[SuiteFile], gates: Sequence[Gate] | None = None) 
     """
     require_distinct([file for file in files if isinstance(file.suite, Suite)])
     needed = None if gates is None else {member.suite for gate in gates for member in (gate.members or (gate,))}
-    kept = [f for f in files if not isinstance(f.suite, Suite) or needed is None or f.suite.suite in needed]
+    there = [file for file in files if not file.unmet]
+    kept = [f for f in there if not isinstance(f.suite, Suite) or needed is None or f.suite.suite in needed]
     items: dict[str, Sequence[Item]] = {}
     metrics: dict[str, dict[str, MetricInfo]] = {}
     graders: dict[str, Grader] = {}
-    warnings: list[str] = []
+    warnings = [warning for file in files for warning in _left_out(file)]
     for file in kept:
         if isinstance(file.suite, Suite):
             items[file.suite.suite] = _resolve(file, metrics, graders, warnings)
@@ -181,3 +183,9 @@ def _doubts(suite: Suite, grader: CheckGrader) -> Iterator[str]:
         yield f"{suite.suite}: early_exit has no effect: only a whole answer settles {names}"
     if suite.n > 1 and suite.generate.temperature == 0:
         yield f"{suite.suite}: n: {suite.n} at temperature 0: all repeats of a prompt are one and the same answer"
+
+
+def _left_out(file: SuiteFile) -> Iterator[str]:
+    """Yield that a suite is not evaluated because something that it requires is missing."""
+    if file.unmet and isinstance(file.suite, Suite):
+        yield f"{file.suite.suite}: not evaluated: {'; '.join(file.unmet)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sfteval.compare import Comparer
 from sfteval.errors import BaselineBrokenError, BaselineMissingError, InputError
 from sfteval.gate import judge, not_judged
+from sfteval.pipeline.absent import Absent
 from sfteval.pipeline.baselines import baseline_run
 from sfteval.pipeline.diagnosing import with_causes
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
@@ -24,7 +25,7 @@ from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
 from sfteval.pipeline.steering import Steering
 from sfteval.plan import power_warnings
-from sfteval.records import Suite, Waivers
+from sfteval.records import Comparison, Suite, Waivers
 from sfteval.store import RunStore
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from sfteval.pipeline.evaluate import Watch
     from sfteval.pipeline.planning import Planned
-    from sfteval.records import Comparison, Gate, Role, Run, SuiteFile, Verdict
+    from sfteval.records import Gate, Role, Run, SuiteFile, Verdict
 
 
 class Release:
@@ -53,6 +54,7 @@ class Release:
         self.runs: dict[Role, Run] = {}
         self.missing: dict[Role, str] = {}
         self.warnings: tuple[str, ...] = ()
+        self._absent = Absent(self._files)
         self._waivers = Waivers()
         self._comparers: dict[str | None, Comparer] = {}
         self._today = datetime.now(UTC).date()
@@ -106,7 +108,8 @@ class Release:
 
     def _power_warnings(self, planned: Planned) -> tuple[str, ...]:
         sizes = Counter(f"{item.suite}/{item.task}" for item in planned.plan.items)
-        whole = [gate for gate in self._judgeable if not (planned.drawn(gate.suite) if gate.suite else ())]
+        there = [gate for gate in self._judgeable if self._absent.failed(gate) is None]
+        whole = [gate for gate in there if not (planned.drawn(gate.suite) if gate.suite else ())]
         bounded = [gate for gate in whole if _has_bounds(gate, planned)]
         return power_warnings(bounded, sizes, discordances(self._settings.runs_dir))
 
@@ -181,12 +184,13 @@ class Release:
 
     @property
     def _judgeable(self) -> list[Gate]:
-        return [g for g in self._selected if g.against not in self._declared_absent]
+        return [self._absent.reduced(g) for g in self._selected if self._unjudged(g) is None]
 
     def _without(self, run: Run) -> Run:
         return without_quarantined(run, self._waivers, self._today)
 
     def _judge(self) -> dict[str, Verdict]:
+        unjudged = {g.node: reason for g in self._selected if (reason := self._unjudged(g)) is not None}
         runs = {role: self._without(run) for role, run in self.runs.items()}
         against: dict[str | None, Run | None] = {None: None, "base": runs.get("base"), "previous": runs.get("previous")}
         self._comparers = {
@@ -198,12 +202,28 @@ class Release:
             )
             for role, run in against.items()
         }
-        comparisons = [self._comparers[gate.against].compare(gate) for gate in self._judgeable]
+        comparisons = [self._compare(gate) for gate in self._judgeable]
         found = judge(comparisons, gates_in_plan=self.gates_in_plan)
         settled = with_waivers(found, self._waivers, self._today)
         verdicts = {v.gate.node: v for v in with_causes(settled, runs)}
-        rest = {g.node: not_judged(g, _ABSENT[str(g.against)]) for g in self._selected if g.node not in verdicts}
-        return verdicts | rest
+        for gate in self._selected:
+            if gate.node in unjudged:
+                verdicts[gate.node] = not_judged(gate, unjudged[gate.node])
+            elif said := self._absent.left_out(gate):
+                verdict = verdicts[gate.node]
+                verdicts[gate.node] = replace(verdict, reasons=(*verdict.reasons, *said))
+        return verdicts
+
+    def _unjudged(self, gate: Gate) -> str | None:
+        """Return why a gate is not judged: no such baseline by declaration, or its suite is left out."""
+        if gate.against in self._declared_absent:
+            return _ABSENT[str(gate.against)]
+        return self._absent.skipped(gate)
+
+    def _compare(self, gate: Gate) -> Comparison:
+        if (reason := self._absent.failed(gate)) is not None:
+            return Comparison(gate, not_comparable=reason)
+        return self._comparers[gate.against].compare(gate)
 
 
 def _has_bounds(gate: Gate, planned: Planned) -> bool:

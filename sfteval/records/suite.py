@@ -10,14 +10,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[a-z0-9_-]+$"
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+TagValues = str | Annotated[tuple[str, ...], Field(min_length=1)]
 TagField = Annotated[str, StringConstraints(pattern=r"^tags\.[A-Za-z0-9_-]+$", max_length=80)]
 Baseline = Literal["base", "previous"]
 Proof = Literal["required", "none"]
+
+
+PROMPT = "{prompt}"
+"""What a suite's `template` puts the user's message in place of."""
+
+
+def author_fault(found: str, expected: str) -> PydanticCustomError:
+    """Return what a validator raises to say in plain words what it found and expected."""
+    context = {"found": found, "expected": expected}
+    return PydanticCustomError("author_fault", "found {found}; expected {expected}", context)
 
 
 class Strict(BaseModel):
@@ -75,6 +87,61 @@ class TextSamples(Strict):
     limit: Annotated[int, Field(ge=1)] | None = None
 
 
+class ExampleRow(Strict):
+    """One solved conversation: it ends with the assistant's answer, or `reference` is the answer's text.
+
+    The other fields are those of sample rows, so that a file of samples can serve; they are not read.
+    """
+
+    id: Text | None = None
+    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    reference: Any = None
+    vars: dict[str, Any] = {}
+    cluster: str | None = None
+    tags: dict[str, str] = {}
+    turns: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_solved(self) -> ExampleRow:
+        if self.messages[-1].role != "assistant" and not (isinstance(self.reference, str) and self.reference):
+            found = "an example without an answer"
+            raise author_fault(found, "a last message of the assistant, or a text under reference")
+        return self
+
+    @property
+    def question(self) -> tuple[Message, ...]:
+        """The conversation without its answer."""
+        return self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
+
+    @property
+    def answer(self) -> Message:
+        """The answer."""
+        last = self.messages[-1]
+        return last if last.role == "assistant" else Message(role="assistant", content=self.reference)
+
+    def solves(self, row: SampleRow) -> bool:
+        """Return whether this is the sample itself: the same id, or the same question."""
+        return row.id == self.id or row.messages == self.question
+
+
+class FewShot(Strict):
+    """Solved examples before each conversation, drawn for each sample by (suite, sample id, seed)."""
+
+    examples: Annotated[str | Annotated[tuple[ExampleRow, ...], Field(min_length=1)], Field(alias="from")]
+    n: Annotated[int, Field(ge=1, le=100)]
+    seed: int = 0
+
+
+class Requires(Strict):
+    """What a suite cannot do without, and what becomes of its gates when it is missing."""
+
+    packages: tuple[Text, ...] = ()
+    extras: tuple[Text, ...] = ()
+    env: tuple[Text, ...] = ()
+    files: tuple[Text, ...] = ()
+    missing: Literal["skip", "fail"] = "fail"
+
+
 class Generation(Strict):
     """How answers are generated. Temperature 0 is greedy; `seed` matters only above 0."""
 
@@ -98,6 +165,23 @@ class LmEvalBlock(Strict):
     apply_chat_template: bool = False
     fewshot_draw: Literal["per_document", "lm_eval"] = "per_document"
     seed: int = 1234
+
+
+def _holds_prompt(template: str) -> str:
+    if template.count(PROMPT) != 1:
+        raise author_fault(f"{template.count(PROMPT)} times {PROMPT}", f"a text that holds {PROMPT} once")
+    return template
+
+
+Template = Annotated[str, AfterValidator(_holds_prompt)]
+
+
+class Matrix(Strict):
+    """One suite over several systems, templates, temperatures: a suite with gates of its own for each combination."""
+
+    system: Annotated[dict[Name, Text | None], Field(min_length=1)] | None = None
+    template: Annotated[dict[Name, Template | None], Field(min_length=1)] | None = None
+    temperature: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] | None = None
 
 
 class NoRegression(Strict):
@@ -149,10 +233,18 @@ class Suite(Strict):
     """One suite file: samples with checks, or lm-eval tasks, and the gates on them."""
 
     suite: Name
+    extends: Text | None = None
     description: str = ""
     skill: Name = "general"
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    requires: Requires | None = None
     samples: str | Annotated[tuple[SampleRow, ...], Field(min_length=1)] | TrainingSamples | TextSamples | None = None
+    only: dict[TagField, TagValues] = {}
+    skip: dict[TagField, TagValues] = {}
     system: str | None = None
+    template: Template | None = None
+    few_shot: FewShot | None = None
+    matrix: Matrix | None = None
     generate: Generation = Generation()
     n: Annotated[int, Field(ge=1, le=1000)] = 1
     checks: dict[Name, dict[str, Any]] = {}

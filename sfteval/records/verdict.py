@@ -34,6 +34,9 @@ class Gate:
         demand: Which demand is made; `threshold` is its margin, gain, floor or ceiling.
         against: Baseline of a comparative demand, None for floors and ceilings.
         members: For a family: the gates whose samples it pools; empty otherwise.
+        weight: How much it counts in its family.
+        group: What the variants of one suite (`matrix`) share: they are asked the same samples, so that a family counts
+            them as one member. "" for a suite without a matrix.
         slice: (tag, value) pairs: only samples with all of them are judged; empty for the whole suite.
     """
 
@@ -50,6 +53,8 @@ class Gate:
     alpha: float
     members: tuple[Gate, ...] = ()
     slice: tuple[tuple[str, str], ...] = ()
+    weight: float = 1.0
+    group: str = ""
 
     @property
     def node(self) -> str:
@@ -64,12 +69,17 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class SuiteFile:
-    """One loaded `*.suite.yaml` (or `families.yaml`): the author's words, its gates, and its content's hash."""
+    """One loaded suite (or `families.yaml`): the author's words, its gates, and its content's hash.
+
+    A file with a `matrix` holds several suites. `unmet` says what a suite requires and does not find: such a suite has
+    no samples, and `suite.requires.missing` says what becomes of its gates.
+    """
 
     path: Path
     suite: Suite | Families
     gates: tuple[Gate, ...]
     fingerprint: str
+    unmet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

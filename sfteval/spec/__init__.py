@@ -3,7 +3,7 @@
 from sfteval.spec.checktable import CheckFault, CheckTable
 from sfteval.spec.families import load_families
 from sfteval.spec.schema import suite_schema
-from sfteval.spec.suites import load_suite, require_distinct
+from sfteval.spec.suites import load_suite, load_suites, require_distinct
 from sfteval.yamlfile import FieldPath
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FieldPath",
     "load_families",
     "load_suite",
+    "load_suites",
     "require_distinct",
     "suite_schema",
 ]

@@ -23,22 +23,34 @@ if TYPE_CHECKING:
     from sfteval.yamlfile import Located
 
 
-def expand_gates(suite: Suite, document: Located) -> tuple[Gate, ...]:
-    """Return every gate of a suite in the order written; the path is the document's."""
+def expand_gates(suite: Suite, document: Located, variant: str = "") -> tuple[Gate, ...]:
+    """Return every gate of a suite in the order written; the path is the document's.
+
+    Args:
+        suite: The suite, or one variant of its matrix.
+        document: Where it stands.
+        variant: What the variant's gates take at the end of their ids.
+    """
     tasks = suite.lm_eval.tasks if suite.lm_eval else ("",)
     return tuple(
-        _gate(spec, suite, task, document, document.mark(("gates", index)).line)
-        for index, spec in enumerate(suite.gates)
-        for task in tasks
+        _gate(spec, suite, task, document, (index, variant)) for index, spec in enumerate(suite.gates) for task in tasks
     )
 
 
-def _gate(spec: GateSpec, suite: Suite, task: str, document: Located, line: int) -> Gate:
+def gate_line(index: int, document: Located) -> int:
+    """Return the line of a gate in the suite's own file: that of `extends` for a gate that comes from below."""
+    own = document.where_of(("gates", index)) == document.where
+    return document.mark(("gates", index) if own else ("extends",)).line
+
+
+def _gate(spec: GateSpec, suite: Suite, task: str, document: Located, place: tuple[int, str]) -> Gate:
     demand, threshold, against = demand_of(spec)
+    index, variant = place
+    several = suite.lm_eval is not None and len(suite.lm_eval.tasks) > 1
     return Gate(
-        id=gate_id(spec, task, several=suite.lm_eval is not None and len(suite.lm_eval.tasks) > 1),
+        id=gate_id(spec, task, several=several) + (f"-{variant}" if variant else ""),
         path=document.where,
-        line=line,
+        line=gate_line(index, document),
         suite=suite.suite,
         task=task,
         check=spec.check,
@@ -48,6 +60,8 @@ def _gate(spec: GateSpec, suite: Suite, task: str, document: Located, line: int)
         proof=spec.proof or ("required" if spec.improves else "none"),
         alpha=spec.alpha,
         slice=slice_of(spec),
+        weight=suite.weight,
+        group=suite.suite.removesuffix(f"-{variant}") if variant else "",
     )
 
 
@@ -105,7 +119,7 @@ def duplicate_faults(specs: dict[int, GateSpec], tasks: tuple[str, ...], documen
     first: dict[str, int] = {}
     for index, spec in specs.items():
         for identifier in (gate_id(spec, task, several=len(tasks) > 1) for task in tasks):
-            line = document.mark(("gates", index)).line
+            line = gate_line(index, document)
             if identifier in first:
                 found = f"the gate id {identifier!r} twice (first in line {first[identifier]})"
                 yield document.fault(("gates", index), found, "each gate id once", "Give one of them a `name`.")

@@ -34,37 +34,40 @@ class PlacedRow:
 
 def load_rows(suite: Located, fence: Fence, faults: list[Fault]) -> list[PlacedRow]:
     """Return the valid rows of `suite.data["samples"]`; append a fault for each other one."""
-    samples = suite.data.get("samples")
     placed: list[PlacedRow] = []
-    for document, path in _sources(suite, samples, fence, faults):
+    for document, path in sources(suite, ("samples",), fence, faults):
         row = validate(SampleRow, document, path, faults)
         if row is not None:
             placed.append(PlacedRow(row, document, path))
-    _check_rows(placed, suite.data.get("system"), faults)
+    matrix = suite.data.get("matrix")
+    system = suite.data.get("system") or (matrix.get("system") if isinstance(matrix, dict) else None)
+    _check_rows(placed, system, faults)
     return placed
 
 
-def _sources(suite: Located, samples: Any, fence: Fence, faults: list[Fault]) -> Iterator[tuple[Located, FieldPath]]:
-    if isinstance(samples, list):
-        if not samples:
-            faults.append(suite.fault(("samples",), "an empty list in samples", "at least 1 sample"))
-        yield from ((suite, ("samples", index)) for index in range(len(samples)))
-    elif isinstance(samples, str):
-        problem = fence.problem(samples, "samples")
-        if problem is None and not samples.endswith(".jsonl"):
-            problem = (f"{samples!r} in samples", "a .jsonl file, one JSON object a line", "")
+def sources(suite: Located, field: FieldPath, fence: Fence, faults: list[Fault]) -> Iterator[tuple[Located, FieldPath]]:
+    """Yield where each row of a list or a JSONL file stands; append a fault when there is none."""
+    rows, name = suite.at(field), dotted(field)
+    if isinstance(rows, list):
+        if not rows:
+            faults.append(suite.fault(field, f"an empty list in {name}", "at least 1 sample"))
+        yield from ((suite, (*field, index)) for index in range(len(rows)))
+    elif isinstance(rows, str):
+        problem = fence.problem(rows, name)
+        if problem is None and not rows.endswith(".jsonl"):
+            problem = (f"{rows!r} in {name}", "a .jsonl file, one JSON object a line", "")
         if problem is not None:
-            faults.append(suite.fault(("samples",), *problem))
-        else:
-            before = len(faults)
-            rows = list(read_jsonl(fence.path(samples), shown_path(fence.path(samples), fence.root), faults))
-            if not rows and len(faults) == before:
-                faults.append(suite.fault(("samples",), f"no rows in {samples!r}", "at least 1 sample"))
-            yield from ((row, ()) for row in rows)
-    elif isinstance(samples, dict):
+            faults.append(suite.fault(field, *problem))
+            return
+        before = len(faults)
+        found = list(read_jsonl(fence.path(rows), shown_path(fence.path(rows), fence.root), faults))
+        if not found and len(faults) == before:
+            faults.append(suite.fault(field, f"no rows in {rows!r}", "at least 1 sample"))
+        yield from ((row, ()) for row in found)
+    elif isinstance(rows, dict):
         yield from ((row, ()) for row in made_rows(suite, fence, faults))
     else:
-        faults.append(suite.fault(("samples",), f"{samples!r} in samples", FORMS))
+        faults.append(suite.fault(field, f"{rows!r} in {name}", FORMS))
 
 
 def _check_rows(placed: list[PlacedRow], system: Any, faults: list[Fault]) -> None:

@@ -12,27 +12,35 @@ from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, file_key
 from sfteval.records import GateSpec, Suite, SuiteFile
 from sfteval.spec.check_block import check_block_faults, row_faults
+from sfteval.spec.extending import read_extended
 from sfteval.spec.gates import duplicate_faults, expand_gates, slice_faults
-from sfteval.spec.paths import Fence, shown_path
+from sfteval.spec.matrix import matrix_faults, variants
+from sfteval.spec.paths import Fence
+from sfteval.spec.prompts import asked_row, example_faults, load_examples
+from sfteval.spec.requirements import unmet
 from sfteval.spec.samples import load_rows
+from sfteval.spec.tags import kept_rows
 from sfteval.spec.validation import validate
-from sfteval.yamlfile import did_you_mean, one_of, read_yaml, shown
+from sfteval.yamlfile import did_you_mean, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from sfteval.records import ExampleRow, SampleRow
     from sfteval.spec.checktable import CheckTable
+    from sfteval.spec.samples import PlacedRow
     from sfteval.yamlfile import Located
 
 PLACEHOLDER = [{"id": "placeholder", "messages": [{"role": "user", "content": "judged row by row"}]}]
-IF_TOO_LARGE = "Put samples into a .jsonl file and name it under samples."
-NOT_ASKED = {"suite", "description", "skill", "gates", "max_errored", "slices"}
+NOT_ASKED = {"suite", "extends", "description", "skill", "weight", "gates", "max_errored", "slices"}
+NOT_ASKED |= {"requires", "matrix", "only", "skip", "template", "few_shot"}
+"""What changes no answer and no score, or stands in the samples already."""
 TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".csv", ".py", ".txt"}
 
 
-def load_suite(path: Path, *, root: Path, checks: CheckTable) -> SuiteFile:
-    """Load one suite file.
+def load_suites(path: Path, *, root: Path, checks: CheckTable) -> tuple[SuiteFile, ...]:
+    """Load one suite file: one suite, or one for each combination of its `matrix`.
 
     Args:
         path: The file.
@@ -42,26 +50,73 @@ def load_suite(path: Path, *, root: Path, checks: CheckTable) -> SuiteFile:
     Raises:
         InputError: with all faults of the file (and of its samples file), in the order of their lines.
     """
-    document = read_yaml(path, shown_path(path, root), if_too_large=IF_TOO_LARGE)
-    if not isinstance(document.data, dict):
-        raise InputError(document.fault((), shown(document.data), "a mapping of suite fields"))
+    document = read_extended(path, root, checks)
     fence = Fence(path.parent, root)
     faults: list[Fault] = []
-    placed = load_rows(document, fence, faults) if document.data.get("samples") is not None else []
+    missing = unmet(document, fence, faults)
+    placed, examples = ([], ()) if missing else (_rows(document, fence, faults), load_examples(document, fence, faults))
     suite = _validate_suite(document, faults)
-    faults.extend(check_block_faults(document, fence, checks))
+    if not missing:
+        faults.extend(check_block_faults(document, fence, checks))
     if not faults:
         faults.extend(fault for row in placed for fault in row_faults(row, document.data["checks"], checks))
     faults.extend(_gate_faults(document))
-    faults.extend(_include_path_faults(document, fence))
-    if faults or suite is None:
-        raise InputError(sorted(faults, key=lambda fault: (fault.where != document.where, fault.line, fault.column)))
+    if not missing:
+        faults.extend(_include_path_faults(document, fence))
+    if suite is not None:
+        faults.extend(matrix_faults(suite, document))
+    _raise(faults, document)
+    assert suite is not None
     if placed:
-        suite = suite.model_copy(update={"samples": tuple(each.row for each in placed)})
-        sliced = list(slice_faults(suite, [each.row for each in placed], document))
-        if sliced:
-            raise InputError(sliced)
-    return SuiteFile(path, suite, expand_gates(suite, document), _fingerprint(suite, fence, checks))
+        suite = _with_rows(suite, [each.row for each in placed], examples, document)
+    return tuple(
+        _suite_file(path, variant, document, suffix, (missing, fence, checks))
+        for suffix, variant in variants(suite, document)
+    )
+
+
+def load_suite(path: Path, *, root: Path, checks: CheckTable) -> SuiteFile:
+    """Load a file that holds one suite; see `load_suites`. Raises ValueError for one with a matrix."""
+    (file,) = load_suites(path, root=root, checks=checks)
+    return file
+
+
+def _rows(document: Located, fence: Fence, faults: list[Fault]) -> list[PlacedRow]:
+    return load_rows(document, fence, faults) if document.data.get("samples") is not None else []
+
+
+def _with_rows(suite: Suite, rows: Sequence[SampleRow], examples: tuple[ExampleRow, ...], document: Located) -> Suite:
+    """Return the suite with its rows, those that it takes, and its examples. Raises InputError."""
+    faults: list[Fault] = []
+    kept = kept_rows(suite, rows, document, faults)
+    if not faults:
+        faults.extend(slice_faults(suite, kept, document))
+    if suite.few_shot is not None:
+        few_shot = suite.few_shot.model_copy(update={"examples": examples})
+        suite = suite.model_copy(update={"few_shot": few_shot})
+        faults.extend(example_faults(few_shot, kept, document))
+    _raise(faults, document)
+    return suite.model_copy(update={"samples": tuple(kept)})
+
+
+def _suite_file(
+    path: Path, suite: Suite, document: Located, suffix: str, given: tuple[tuple[str, ...], Fence, CheckTable]
+) -> SuiteFile:
+    """Return one suite (of a matrix); its samples are then what is asked, examples and template included."""
+    missing, fence, checks = given
+    gates = expand_gates(suite, document, suffix)
+    if missing:
+        return SuiteFile(path, suite, gates, content_key(suite.model_dump(mode="json", exclude=NOT_ASKED)), missing)
+    if isinstance(suite.samples, tuple):
+        name = suite.suite.removesuffix(f"-{suffix}") if suffix else suite.suite
+        rows = tuple(asked_row(row, suite, name) for row in suite.samples)
+        suite = suite.model_copy(update={"samples": rows})
+    return SuiteFile(path, suite, gates, _fingerprint(suite, fence, checks))
+
+
+def _raise(faults: Sequence[Fault], document: Located) -> None:
+    if faults:
+        raise InputError(sorted(faults, key=lambda fault: (fault.where != document.where, fault.line, fault.column)))
 
 
 def require_distinct(suites: Sequence[SuiteFile]) -> None:
@@ -84,6 +139,9 @@ def _validate_suite(document: Located, faults: list[Fault]) -> Suite | None:
     data = dict(document.data)
     if data.get("samples") is not None:
         data["samples"] = PLACEHOLDER
+    few_shot = data.get("few_shot")
+    if isinstance(few_shot, dict) and isinstance(few_shot.get("from"), list):
+        data["few_shot"] = {**few_shot, "from": "judged row by row"}
     sources = list(_source_faults(document))
     own: list[Fault] = []
     suite = validate(Suite, document, (), own, data)
@@ -109,6 +167,10 @@ def _source_faults(document: Located) -> Iterator[Fault]:
         yield document.fault(("early_exit",), "early_exit beside lm_eval", expected, key=True)
     if block is not None and document.data.get("n", 1) != 1:
         yield document.fault(("n",), "n beside lm_eval", "none: n repeats the prompts of samples", key=True)
+    for field in ("only", "skip", "template", "few_shot"):
+        if block is not None and document.data.get(field):
+            expected = "none: lm-eval's tasks have documents of their own"
+            yield document.fault((field,), f"{field} beside lm_eval", expected, key=True)
     if block is not None and checks and samples is None:
         yield document.fault(("checks",), "checks beside lm_eval", "none: the tasks bring their metrics", key=True)
 

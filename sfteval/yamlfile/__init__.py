@@ -5,6 +5,7 @@ record; or faults that name file, line, column, what was found, what was expecte
 there (suites, training configs) is the stages' business: they hand in their models and their own words.
 """
 
+from sfteval.yamlfile.joining import joined
 from sfteval.yamlfile.jsonl import read_jsonl
 from sfteval.yamlfile.located import FieldPath, Located, Mark, dotted, shown
 from sfteval.yamlfile.source import encodable, parse_yaml, read_yaml
@@ -18,6 +19,7 @@ __all__ = [
     "did_you_mean",
     "dotted",
     "encodable",
+    "joined",
     "one_of",
     "parse_yaml",
     "read_jsonl",

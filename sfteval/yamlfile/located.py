@@ -35,12 +35,19 @@ class Located:
         data: Mappings, lists and scalars, as JSON has them.
         values: Mark of each value by its path from the top, `()` for the whole.
         keys: Mark of each mapping key by the path of its value.
+        origins: Files of the parts that come from another file than `where`, by path.
     """
 
     where: str
     data: Any
     values: Mapping[FieldPath, Mark] = field(default_factory=dict)
     keys: Mapping[FieldPath, Mark] = field(default_factory=dict)
+    origins: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    def where_of(self, path: FieldPath) -> str:
+        """Return the file that the value at `path` stands in."""
+        known = (path[:length] for length in range(len(path), 0, -1) if path[:length] in self.origins)
+        return next((self.origins[place] for place in known), self.where)
 
     def mark(self, path: FieldPath, *, key: bool = False) -> Mark:
         """Return the mark of the value (or key) at `path`, or of its nearest ancestor that has one."""
@@ -61,7 +68,7 @@ class Located:
     def fault(self, path: FieldPath, found: str, expected: str, do: str = "", *, key: bool = False) -> Fault:
         """Return a fault at `path`."""
         line, column = self.mark(path, key=key)
-        return Fault(self.where, found, expected, do, line, column)
+        return Fault(self.where_of(path), found, expected, do, line, column)
 
 
 def dotted(path: FieldPath) -> str:

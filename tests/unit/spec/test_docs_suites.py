@@ -11,7 +11,9 @@ import pytest
 from sfteval.pipeline.planning import load_file
 
 TEXT = (Path(__file__).parents[3] / "docs" / "suites.md").read_text(encoding="utf-8")
-SUITES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+SHARED = "# shared.yaml\n"
+SUITES = [block for block in BLOCKS if not block.startswith(SHARED)]
 
 
 def test_there_are_examples() -> None:
@@ -32,12 +34,14 @@ def test_examples_load(text: str, tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
     (tmp_path / "prose.txt").write_text("A short tale of nothing in particular.\n")
     (tmp_path / "invoice.schema.json").write_text('{"type": "object"}')
+    (tmp_path / "shared.yaml").write_text(next(block for block in BLOCKS if block.startswith(SHARED)))
     (tmp_path / "x.suite.yaml").write_text(text)
-    assert load_file(tmp_path / "x.suite.yaml", tmp_path).gates
+    assert all(file.gates for file in load_file(tmp_path / "x.suite.yaml", tmp_path))
 
 
 def test_every_field_is_documented() -> None:
     from sfteval.records import Suite
 
-    fields = set(re.findall(r"^\| `(\w+)`", TEXT, re.MULTILINE))
+    rows = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    fields = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert set(Suite.model_fields) - {"description"} <= fields
