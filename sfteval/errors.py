@@ -109,6 +109,10 @@ class TrainingError(SftevalError):
     exit_code = EXIT_BROKE
 
 
+class AuditError(SftevalError):
+    """Training data that breaks a budget; the message says which, by how much and where."""
+
+
 class MissingExtraError(SftevalError):
     """An optional dependency is missing; the message says which extra brings it."""
 

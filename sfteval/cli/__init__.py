@@ -10,6 +10,7 @@ import typer
 
 from sfteval.cli import (  # noqa: F401  (order of --help)
     accepting,
+    audit,
     evaluation,
     interchange,
     judge,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
 from sfteval.errors import Fault, InputError
+from sfteval.pipeline.audit import protected_by
 from sfteval.report.looks import show_look
 from sfteval.train import ModelSource, load_config, train
 
@@ -27,7 +28,8 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
 
     Raises:
         InputError: mistakes in the configuration, its data or its model reference.
-        TrainingError: an audit or pre-flight check refused, naming the defect.
+        AuditError: the rows break a budget of the configuration.
+        TrainingError: a pre-flight check refused, naming the defect.
     """
     config = load_config(path)
     if config.sweep is not None:
@@ -36,7 +38,8 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
     reference = resolve(config.model, relative_to=path.parent)
     source = _source(config.model, reference)
     watch = _watch(config, source, output or Path(config.output), live=progress)
-    return train(config, source, output=output, progress=progress, watch=watch)
+    protected = protected_by(config)
+    return train(config, source, output=output, progress=progress, watch=watch, protected=protected)
 
 
 def speaks() -> bool:

@@ -25,6 +25,15 @@ def write_verdicts(path: str | Path, rows: Sequence[Mapping[str, Any]], status: 
 
 def write_summary(path: str | Path, text: str) -> Path:
     """Write the Markdown of a release."""
+    return write_text(path, text)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text; what UTF-8 cannot hold is escaped.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
     return _write(Path(path), text.encode("utf-8", errors="backslashreplace"))
 
 

@@ -87,7 +87,8 @@ class Budget(Strict):
         overlap: Rows that hold a sample of a suite or benchmark: they stay in.
         duplicates: Rows that repeat another one exactly.
         near_duplicates: Rows that nearly repeat another one.
-        unchecked: How many suites or tasks may be left uncompared because their samples cannot be read.
+        unchecked: How many suites or tasks may stay uncompared because their data is not here; None: any number, each
+            with a warning.
     """
 
     cut: Share = 0.0
@@ -95,7 +96,7 @@ class Budget(Strict):
     overlap: Share = 0.0
     duplicates: Share = 1.0
     near_duplicates: Share = 1.0
-    unchecked: Annotated[int, Field(ge=0)] = 0
+    unchecked: Annotated[int, Field(ge=0)] | None = None
 
 
 class Data(Strict):

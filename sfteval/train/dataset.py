@@ -1,88 +1,198 @@
-"""From files to what the trainer takes: the data half of a training, without weights.
+"""From sources to what the trainer takes: the data half of a training, without weights.
 
-Comes in: config and tokenizer. Goes out: `Prepared`. Every row that cannot be masked for certain, and every row that
-is too long, is reported; none is cut or dropped.
+Comes in: config and tokenizer. Goes out: `Inspected` (rows, encodings, audit), and from it `Prepared`, or the reason
+why the data is refused. Each row is read once, encoded once and audited in the same pass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sfteval.errors import Fault, InputError, TrainingError
+from sfteval.train.audit import Auditor, Protected, budget_lines, pieces_of, require
 from sfteval.train.masks import Encoded, MaskError, encode
-from sfteval.train.rows import SHOWN, Row, read_rows
+from sfteval.train.rows import Faults, Row, RowFault, iter_rows, make_row
 from sfteval.train.split import Split, split_rows
+from sfteval.train.store import DiskStore, MemoryStore, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
     from sfteval.train.config import TrainingConfig
+    from sfteval.train.data_config import Source
+    from sfteval.train.store import Store
     from sfteval.train.template import ChatTemplate
+
+    Watch = Callable[[str, int, int | None], None]
+
+WATCHED = 500
+
+
+class Entry(NamedTuple):
+    """A row of a source: the hash of its content and its number in the store."""
+
+    key: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows and their encodings, index by index; `train` with repetitions by weight."""
+    """Rows and their encodings, index by index; `train` with repetitions by weight. `audit` is plain data."""
 
-    split: Split
-    train: tuple[Encoded, ...]
-    held_out: tuple[Encoded, ...]
+    split: Split[Row]
+    train: Sequence[Encoded]
+    held_out: Sequence[Encoded]
     template: ChatTemplate
+    audit: dict[str, Any]
 
 
-def prepare(config: TrainingConfig, template: ChatTemplate) -> Prepared:
-    """Read, split and encode.
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """Everything that could be read, and the audit of all of it; nothing is refused yet."""
+
+    store: Store
+    split: Split[Entry]
+    template: ChatTemplate
+    audit: dict[str, Any]
+    faults: Faults
+
+    def shown(self, count: int) -> list[dict[str, Any]]:
+        """Return the tokens of the first rows that would be trained on, each with its weight in the loss."""
+        numbers = list(dict.fromkeys(entry.number for entry in self.split.train))[:count]
+        return [
+            {"where": self.store.row(n).where, "pieces": pieces_of(self.store.item(n), self.template)} for n in numbers
+        ]
+
+
+def prepare(
+    config: TrainingConfig, template: ChatTemplate, protected: Protected | None = None, watch: Watch | None = None
+) -> Prepared:
+    """Read, encode, audit, split; refuse what the config's budget does not allow.
+
+    Args:
+        config: The training.
+        template: The model's chat template.
+        protected: What no row may overlap with.
+        watch: Called with (what, rows done, None) while it runs.
 
     Raises:
-        InputError: Broken rows, or rows that cannot be masked.
-        TrainingError: Rows longer than `max_length`, or nothing left to train on.
+        InputError: Broken rows or rows that cannot be masked, more than the budget allows.
+        AuditError: Another budget is broken.
+        TrainingError: Nothing left to train on.
     """
-    sources = read_rows(config.data.train)
-    weights = [source.weight for source in config.data.train]
-    split = split_rows(sources, weights, config.data.holdout, config.seed)
-    encoded = _encode_all((row for rows in sources for row in rows), template, config)
-    _refuse_long(sources, encoded, config.data.max_length)
-    if not split.train:
+    found = inspect(config, template, protected, watch)
+    dropped = any(line["broken"] for line in found.audit["budgets"] if line["name"] == "dropped")
+    if dropped or found.faults.kinds["source"]:
+        raise InputError(found.faults.listed())
+    require(found.audit)
+    if not found.split.train:
         raise TrainingError("no rows to train on: all are held out or drawn zero times; add rows or lower data.holdout")
-    train = tuple(encoded[row.key] for row in split.train)
-    return Prepared(split, train, tuple(encoded[row.key] for row in split.held_out), template)
+    train, held_out = ([entry.number for entry in part] for part in (found.split.train, found.split.held_out))
+    store, split = found.store, found.split
+    rows = Split(View(store.row, train), View(store.row, held_out), split.duplicates, split.counts)
+    return Prepared(rows, View(store.item, train), View(store.item, held_out), template, found.audit)
 
 
-def _encode_all(rows: Iterable[Row], template: ChatTemplate, config: TrainingConfig) -> dict[str, Encoded]:
-    encoded: dict[str, Encoded] = {}
-    faults: list[Fault] = []
-    for row in rows:
-        if row.key in encoded:
-            continue
+def inspect(
+    config: TrainingConfig, template: ChatTemplate, protected: Protected | None = None, watch: Watch | None = None
+) -> Inspected:
+    """Read, encode, audit and split everything that can be; see `prepare`.
+
+    Raises:
+        InputError: `data.against` is given and nothing was handed in for it.
+    """
+    data = config.data
+    if data.against and protected is None:
+        found = "data.against, and no samples to compare with"
+        raise InputError(Fault(str(config.file or "config"), found, "samples of the suites", "Use: sfteval train"))
+    store: Store = DiskStore(Path(config.output)) if data.streaming else MemoryStore()
+    reader = _Reader(config, template, store, Auditor(template, data.max_length, protected or Protected()), watch)
+    sources = [reader.read(source) for source in data.train]
+    split = split_rows(sources, [source.weight for source in data.train], data.holdout, config.seed)
+    audit = reader.auditor.report(store.row, reader.records, reader.faults)
+    audit |= {
+        "sources": [
+            {"place": source.place, "format": source.format, "weight": source.weight} | counts
+            for source, counts in zip(data.train, split.counts, strict=True)
+        ],
+        "held_out": len(split.held_out),
+        "draws": len(split.train),
+    }
+    audit["budgets"] = budget_lines(audit, data.budget)
+    return Inspected(store, split, template, audit, reader.faults)
+
+
+class _Reader:
+    """Reads sources into the store; equal rows are kept once."""
+
+    def __init__(
+        self, config: TrainingConfig, template: ChatTemplate, store: Store, auditor: Auditor, watch: Watch | None
+    ) -> None:
+        self.data, self.template, self.store, self.auditor = config.data, template, store, auditor
+        self.watch = watch or (lambda what, done, total: None)
+        self.faults, self.good, self.numbers = Faults(), 0, dict[str, int]()
+
+    @property
+    def records(self) -> int:
+        """Rows read, broken ones included."""
+        return self.good + self.faults.records
+
+    def read(self, source: Source) -> list[Entry]:
+        entries = []
+        for row in iter_rows(source, self.faults, streaming=self.data.streaming):
+            entry = self._take(row)
+            if entry is not None:
+                entries.append(entry)
+            if self.records % WATCHED == 0:
+                self.watch("rows audited", self.records, None)
+        self.watch("rows audited", self.records, self.records)
+        return entries
+
+    def _take(self, row: Row) -> Entry | None:
+        number = self.numbers.get(row.key)
+        if number is not None:
+            self.good += 1
+            self.auditor.again(number, row)
+            return Entry(row.key, number)
         try:
-            encoded[row.key] = encode(
-                row.turns,
-                template,
-                config.data.loss_on,
-                tools=row.tool_list,
-                prompt_weight=config.data.prompt_weight,
-            )
+            item = self._encode(row)
         except MaskError as error:
-            faults.append(Fault(row.where, str(error), "a conversation that can be masked for certain"))
-    if len(faults) > SHOWN:
-        rest = len(faults) - SHOWN
-        faults = [*faults[:SHOWN], Fault("data.train", f"{rest} more rows like these", "none")]
-    if faults:
-        raise InputError(faults)
-    return encoded
+            fault = Fault(row.where, str(error), "a conversation that can be masked for certain")
+            self.faults.add([RowFault(error.kind, fault)])
+            return None
+        self.good += 1
+        return self._keep(row, item)
 
+    def _keep(self, row: Row, item: Encoded) -> Entry | None:
+        kept, short = row, item
+        if len(item.ids) > self.data.max_length:
+            fitting = self._shortened(row, item)
+            self.auditor.too_long(row, item, fitting[1] if fitting else None)
+            if fitting is None:
+                return None
+            kept, short = fitting
+        number = self.store.add(kept, short)
+        self.numbers[row.key] = number
+        self.auditor.see(kept, short)
+        return Entry(row.key, number)
 
-def _refuse_long(sources: list[list[Row]], encoded: dict[str, Encoded], limit: int) -> None:
-    cut = [row for rows in sources for row in rows if len(encoded[row.key].ids) > limit]
-    if not cut:
-        return
-    lost = {row.key: sum(label >= 0 for label in encoded[row.key].labels[limit:]) for row in cut}
-    lines = [f"  {row.where}: {len(encoded[row.key].ids)} tokens, {lost[row.key]} labels lost" for row in cut[:SHOWN]]
-    if len(cut) > SHOWN:
-        lines.append(f"  and {len(cut) - SHOWN} more")
-    raise TrainingError(
-        f"{len(cut)} rows are longer than data.max_length {limit}; cutting them would lose "
-        f"{sum(lost[row.key] for row in cut)} labels (allowed: 0). Raise max_length or shorten them:\n"
-        + "\n".join(lines)
-    )
+    def _shortened(self, row: Row, item: Encoded) -> tuple[Row, Encoded] | None:
+        """Return the longest beginning of a conversation that ends with an answer and fits; None if none does."""
+        answers = [index for index, turn in enumerate(row.turns) if turn.role == "assistant"]
+        for index, (_, end) in reversed(list(zip(answers, item.spans, strict=True))):
+            if end > self.data.max_length or index == len(row.turns) - 1:
+                continue
+            short = make_row(row.where, row.turns[: index + 1], row.tools)
+            try:
+                encoded = self._encode(short)
+            except MaskError:
+                continue
+            if len(encoded.ids) <= self.data.max_length:
+                return short, encoded
+        return None
+
+    def _encode(self, row: Row) -> Encoded:
+        data = self.data
+        return encode(row.turns, self.template, data.loss_on, tools=row.tool_list, prompt_weight=data.prompt_weight)

@@ -76,6 +76,7 @@ def data_entries(config: TrainingConfig, data: Prepared) -> dict[str, Any]:
         "label_share": labels / max(tokens, 1),
         "longest": max(len(row.ids) for row in data.train),
         "masks": {kind: sum(row.source == kind for row in data.train) for kind in ("markers", "prefixes")},
+        "audit": data.audit,
         "template_sha256": data.template.fingerprint,
         "stop_ids": list(data.template.stop_ids),
         "stop_tokens": [data.template.decode([stop]) for stop in data.template.stop_ids],

@@ -102,8 +102,7 @@ def encode(
         for start, turn, learned in zip(starts, answers, learning, strict=True)
     )
     learned = {"assistant": spans, "last_assistant": spans[-1:], "all": ((0, len(ids)),)}[loss_on]
-    labels = tuple(ids) if prompt_weight else _labels(ids, learned)
-    return Encoded(tuple(ids), labels, spans, source, learned, prompt_weight)
+    return Encoded(tuple(ids), labels_of(ids, learned, prompt_weight), spans, source, learned, prompt_weight)
 
 
 def _messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -202,7 +201,7 @@ def _unstable(index: int, prefix: str, text: str) -> str:
 def _span(text: str, ids: list[int], start: int, turn: Turn, template: ChatTemplate, *, whole: bool) -> Span:
     """Return the token range of the turn that starts at character `start`; with `whole`, no part of it may be gone."""
     answer = turn.content
-    prefix = template.encode(text[:start])
+    prefix = template.prefix_ids(text, ids, start)
     first = len(prefix)
     if ids[:first] != prefix:
         raise MaskError(f"one token joins the end of the prompt and the start of the answer {_short(answer)}")
@@ -268,7 +267,10 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _labels(ids: Sequence[int], learned: Sequence[Span]) -> tuple[int, ...]:
+def labels_of(ids: Sequence[int], learned: Sequence[Span], prompt_weight: float = 0.0) -> tuple[int, ...]:
+    """Return the labels of ids of which these ranges count fully."""
+    if prompt_weight:
+        return tuple(ids)
     labels = [IGNORED] * len(ids)
     for start, end in learned:
         labels[start:end] = ids[start:end]

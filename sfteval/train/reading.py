@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sfteval.train.data_config import Source
 
-    Broken = Callable[[Fault], None]
+    Broken = Callable[[str, Fault], None]
     Place = tuple[str, int]
 
 BATCH = 1024
@@ -30,7 +30,7 @@ def read_records(source: Source, broken: Broken, *, streaming: bool = False) -> 
 
     Args:
         source: What to read.
-        broken: Takes a fault per record that cannot be read, or for the whole source.
+        broken: Takes the kind and the fault: `format` for a record that cannot be read, `source` for the whole source.
         streaming: Ask the hub for a stream and not for a copy on disk.
     """
     if source.path is None:
@@ -41,7 +41,7 @@ def read_records(source: Source, broken: Broken, *, streaming: bool = False) -> 
     try:
         yield from reader(path, broken)
     except (OSError, EOFError, zlib.error) as error:
-        broken(Fault(str(path), getattr(error, "strerror", None) or str(error), "a readable data file"))
+        broken("source", Fault(str(path), getattr(error, "strerror", None) or str(error), "a readable data file"))
 
 
 def _jsonl(path: Path, broken: Broken) -> Iterator[tuple[Place, Any]]:
@@ -53,7 +53,7 @@ def _jsonl(path: Path, broken: Broken) -> Iterator[tuple[Place, Any]]:
                 continue
             value = _parsed(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
             if isinstance(value, _Problem):
-                broken(Fault(str(path), value.found, value.expected, line=number))
+                broken("format", Fault(str(path), value.found, value.expected, line=number))
             else:
                 yield (str(path), number), value
 
@@ -80,13 +80,13 @@ def _json(path: Path, broken: Broken) -> Iterator[tuple[Place, Any]]:
         text = path.read_text(encoding="utf-8-sig")
         items = list(_array(text))
     except UnicodeDecodeError:
-        broken(Fault(str(path), "bytes that are not UTF-8", "JSON in UTF-8"))
+        broken("source", Fault(str(path), "bytes that are not UTF-8", "JSON in UTF-8"))
         return
     except json.JSONDecodeError as error:
-        broken(Fault(str(path), f"broken JSON ({error.msg})", "an array of objects", line=error.lineno))
+        broken("source", Fault(str(path), f"broken JSON ({error.msg})", "an array of objects", line=error.lineno))
         return
     except (ValueError, RecursionError):
-        broken(Fault(str(path), "JSON nested too deep or a number too long", "an array of objects"))
+        broken("source", Fault(str(path), "JSON nested too deep or a number too long", "an array of objects"))
         return
     yield from (((str(path), line), item) for line, item in items)
 
@@ -123,7 +123,7 @@ def _parquet(path: Path, broken: Broken) -> Iterator[tuple[Place, Any]]:
                     number += 1
                     yield (f"{path}: row {number}", 0), _unpadded(record)
     except pyarrow.ArrowException as error:
-        broken(Fault(str(path), str(error).splitlines()[0], "a Parquet file"))
+        broken("source", Fault(str(path), str(error).splitlines()[0], "a Parquet file"))
 
 
 def _hub(source: Source, broken: Broken, *, streaming: bool) -> Iterator[tuple[Place, Any]]:
@@ -139,7 +139,7 @@ def _hub(source: Source, broken: Broken, *, streaming: bool) -> Iterator[tuple[P
             yield (f"{source.place}: row {number}", 0), _unpadded(record)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        broken(Fault(source.place, reason, "a data set that can be loaded", "Local files go in `path`"))
+        broken("source", Fault(source.place, reason, "a data set that can be loaded", "Local files go in `path`"))
 
 
 def _unpadded(value: Any) -> Any:

@@ -91,7 +91,10 @@ def make_row(where: str, turns: Sequence[Turn], tools: str = "") -> Row:
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """Why a record is no row. `kind`: format, role, empty, order, tools; mask (see `masks`)."""
+    """Why a record is no row.
+
+    `kind`: source (the whole of it), format, role, empty, order, tools; special, mask (see `masks`).
+    """
 
     kind: str
     fault: Fault
@@ -136,8 +139,8 @@ def iter_rows(source: Source, faults: Faults, *, streaming: bool = False) -> Ite
     """Yield the rows of one source in order; faults of the others go to `faults`."""
     read, before = 0, faults.records
 
-    def broken(fault: Fault) -> None:
-        faults.add([RowFault("format", fault)])
+    def broken(kind: str, fault: Fault) -> None:
+        faults.add([RowFault(kind, fault)])
 
     for (where, line), record in read_records(source, broken, streaming=streaming):
         read += 1
@@ -148,7 +151,7 @@ def iter_rows(source: Source, faults: Faults, *, streaming: bool = False) -> Ite
         else:
             yield row
     if not read and faults.records == before:
-        broken(Fault(source.place, "no rows", "one JSON object per row"))
+        broken("source", Fault(source.place, "no rows", "one JSON object per row"))
 
 
 def _row(record: Any, where: str, line: int, source: Source, found: list[RowFault]) -> Row | None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key
+from sfteval.train.audit import warnings_of
+from sfteval.train.audit.watching import watching
 from sfteval.train.checkpoint import check_checkpoint, save_checkpoint
 from sfteval.train.dataset import Prepared, prepare
 from sfteval.train.loading import ModelSource, load_model, load_tokenizer
@@ -28,6 +30,7 @@ from sfteval.train.trained import Trained
 from sfteval.train.unfinished import clear_checkpoints, newest_checkpoint, training_folder
 
 if TYPE_CHECKING:
+    from sfteval.train.audit import Protected
     from sfteval.train.config import TrainingConfig
     from sfteval.train.loop import StepTrainer
     from sfteval.train.suite_callback import Watch
@@ -42,6 +45,7 @@ def train(
     output: Path | None = None,
     progress: bool = False,
     watch: Watch | None = None,
+    protected: Protected | None = None,
 ) -> Trained:
     """Train and save.
 
@@ -51,8 +55,10 @@ def train(
         output: Where the run's folder goes, instead of the config's `output`.
         progress: Show a live bar if the terminal is one.
         watch: Runs the config's `hooks` on the live model.
+        protected: Samples of suites and benchmarks that no row may hold.
 
     Raises:
+        AuditError: The rows break a budget: too long, or overlapping with what the model will be judged by.
         InputError: Broken rows, rows that cannot be masked, targets that the model does not have.
         ModelError: Tokenizer, template or weights cannot be used.
         TrainingError: A pre-flight check, the loss or an end check names a defect; nothing is left behind.
@@ -67,12 +73,13 @@ def train(
     check_parent(config.method, model)
     join_processes()
     template = chat_template(load_tokenizer(model), model.name)
-    data = prepare(config, template)
+    with watching(live=progress) as reading:
+        data = prepare(config, template, protected, reading)
     with training_folder(output or Path(config.output), config.name, _key(config, model, data)) as (folder, final):
         trainer, held_out = _fit(config, model, data, folder, progress=progress, watch=watch)
         watched: dict[str, Any] = (watch.result if watch else None) or {}
         warnings = tuple(filter(None, [rate_warning(config.method, config.optimizer.learning_rate)]))
-        warnings += (*trainer.doubts, *watched.get("warnings", ()))
+        warnings += (*warnings_of(data.audit), *trainer.doubts, *watched.get("warnings", ()))
         seconds = time.monotonic() - clock
         entries = config_entries(config) | machine_entries() | _outcome(trainer, held_out)
         entries |= {"data": data_entries(config, data), "parent": parent_entries(model), "warnings": list(warnings)}

@@ -7,32 +7,40 @@ adding rows moves none from one side to the other, and duplicates stay together.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from sfteval.train.rows import Row
+class Keyed(Protocol):
+    """What a split needs to know of a row."""
+
+    @property
+    def key(self) -> str:
+        """Hash of its content."""
+        ...
+
+
+R = TypeVar("R", bound=Keyed)
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Generic[R]):
     """`train` with rows repeated by weight; `held_out` once each; exact duplicates beyond the first are counted.
 
     `counts` has one entry per source: rows read, rows trained on (before weights), rows held out, draws per epoch.
     """
 
-    train: tuple[Row, ...]
-    held_out: tuple[Row, ...]
+    train: Sequence[R]
+    held_out: Sequence[R]
     duplicates: int
     counts: tuple[dict[str, int], ...]
 
 
-def split_rows(sources: Sequence[Sequence[Row]], weights: Sequence[float], holdout: float, seed: int) -> Split:
+def split_rows(sources: Sequence[Sequence[R]], weights: Sequence[float], holdout: float, seed: int) -> Split[R]:
     """Split every source by content hash, then draw its training rows by weight."""
-    train: list[Row] = []
-    held: dict[str, Row] = {}
+    train: list[R] = []
+    held: dict[str, R] = {}
     counts = []
     for index, (rows, weight) in enumerate(zip(sources, weights, strict=True)):
         out = [row for row in rows if _share(row.key) < holdout]
@@ -50,7 +58,7 @@ def _share(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
-def _draw(rows: Sequence[Row], weight: float, seed: str) -> list[Row]:
+def _draw(rows: Sequence[R], weight: float, seed: str) -> list[R]:
     whole = int(weight)
     part = round((weight - whole) * len(rows))
     ranked = sorted(range(len(rows)), key=lambda index: (_share(f"{seed}/{index}/{rows[index].key}"), index))

@@ -6,6 +6,7 @@ which tokens end an assistant's turn, found by rendering a probe and not by trus
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval.errors import Fault, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Messages = Sequence[dict[str, Any]]
     Tools = list[dict[str, Any]] | None
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 # Letters only: no tokenizer, trim filter or template logic has a reason to touch them.
 _PROBES = ("xqzvk", "jwqpx", "vzkqj", "qxjwz", "kzpvq", "zqwxv")
+
+
+# Texts whose ids are kept: the ends of generation prompts, and whole prompts of templates without special tokens.
+_PIECES = 4096
 
 
 class RenderError(Exception):
@@ -46,6 +51,8 @@ class ChatTemplate:
     markers: bool
     fingerprint: str
     _roles: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
+    _pieces: dict[str, list[int]] = field(default_factory=dict, repr=False)
+    _encode: Callable[[str], list[int]] | None = field(default=None, repr=False)
 
     def render(self, messages: Messages, *, prompt: bool = False, tools: Tools = None) -> str:
         """Return the chat as text; with `prompt`, ending in the generation prompt. Raises RenderError."""
@@ -66,8 +73,31 @@ class ChatTemplate:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of rendered text; the template has already written the special tokens."""
+        if self._encode is not None:
+            return self._encode(text)
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def prefix_ids(self, text: str, ids: list[int], start: int) -> list[int]:
+        """Return `encode(text[:start])`, where `ids` is `encode(text)`, without encoding it again.
+
+        Special tokens cut a text before anything else is done to it, so what stands before the last one has the ids
+        that it has in the whole; only the rest is encoded, and for most templates that is always the same few words.
+        """
+        place, special = max((text.rfind(special, 0, start), special) for special in self.specials)
+        if place < 0 or place + len(special) > start:
+            return self.encode(text[:start])
+        (token,) = self._known(special)
+        count = text.count(special, 0, place)
+        at = [index for index, each in enumerate(ids) if each == token][count : count + 1]
+        return ids[: at[0]] + self._known(text[place:start]) if at else self.encode(text[:start])
+
+    def _known(self, text: str) -> list[int]:
+        if text not in self._pieces:
+            if len(self._pieces) >= _PIECES:
+                self._pieces.clear()
+            self._pieces[text] = self.encode(text)
+        return self._pieces[text]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, special tokens included."""
@@ -98,7 +128,27 @@ def chat_template(tokenizer: Any, reference: str) -> ChatTemplate:
         tuple(_special_texts(tokenizer)),
         bool(_MARKER.search(tokenizer.chat_template)),
         hashlib.sha256(tokenizer.chat_template.encode()).hexdigest(),
+        _encode=_direct(tokenizer),
     )
+
+
+def _direct(tokenizer: Any) -> Callable[[str], list[int]] | None:
+    """Return the Rust tokenizer's own way to encode, a third faster; None if there is none.
+
+    A copy, so that neither truncation and padding of its file nor those that somebody sets later have a say.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    own = copy.deepcopy(backend)
+    own.no_truncation()
+    own.no_padding()
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = own.encode(text, add_special_tokens=False).ids
+        return ids
+
+    return encode
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

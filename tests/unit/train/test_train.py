@@ -10,7 +10,7 @@ import sys
 import pytest
 from train_templates import CHATML, LLAMA3
 
-from sfteval.errors import InputError, ModelError, TrainingError
+from sfteval.errors import AuditError, InputError, ModelError, TrainingError
 from sfteval.keys import file_key
 from sfteval.quiet import library_noise_off
 from sfteval.train import ModelSource, load_config, train
@@ -191,11 +191,12 @@ def test_loss_on_decides_the_labels(configured, tiny_base, change, labels):
 
 def test_long_rows_are_refused_with_the_labels_they_would_lose(configured, tiny_base, tmp_path):
     rows = [*ROWS, [("user", "q"), ("assistant", "a" * 120)]]
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(AuditError) as caught:
         train(configured(rows), ModelSource(tiny_base))
+    assert caught.value.exit_code == 2
     assert str(caught.value) == (
-        "1 rows are longer than data.max_length 128; cutting them would lose 31 labels (allowed: 0). Raise max_length "
-        f"or shorten them:\n  {tmp_path}/rows.jsonl:4: 160 tokens, 31 labels lost"
+        "1 rows are longer than data.max_length 128; cutting them loses 121 labels (allowed: 0). Raise max_length, "
+        f"shorten them, or set data.budget.cut:\n  {tmp_path}/rows.jsonl:4: 160 tokens, 121 labels lost"
     )
     assert leftovers(tmp_path) == []
 
