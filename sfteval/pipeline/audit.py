@@ -10,7 +10,7 @@ from sfteval.backends import load_tokenizer, resolve
 from sfteval.errors import Fault, InputError
 from sfteval.pipeline.commands import load_given
 from sfteval.pipeline.suite_paths import is_suite_path
-from sfteval.records import ChatAsk, RollingAsk, Suite
+from sfteval.records import RollingAsk, ScoreAsk, Suite, TextAsk
 from sfteval.train import load_config
 from sfteval.train.audit import Protected, ProtectedSample, warnings_of
 from sfteval.train.audit.watching import watching
@@ -112,12 +112,12 @@ def _task_samples(suite: Suite, folder: Path, unchecked: list[tuple[str, str]]) 
 
 def _asked(asks: Sequence[Ask]) -> Iterator[str]:
     for ask in asks:
-        if isinstance(ask, ChatAsk):
-            yield from (message.content for message in ask.messages if message.role == "user")
-        elif isinstance(ask, RollingAsk):
+        if isinstance(ask, RollingAsk):
             yield ask.text
-        elif ask.context.strip():
-            yield ask.context
+        elif isinstance(ask, (TextAsk, ScoreAsk)):
+            yield from [ask.context] if ask.context.strip() else []
+        else:
+            yield from (message.content for message in ask.messages if message.role == "user")
 
 
 def _benchmark_samples(path: Path) -> list[ProtectedSample]:
