@@ -95,14 +95,31 @@ def encode(
     except RenderError as error:
         raise MaskError(str(error)) from None
     ids = template.encode(text)
-    answers = [turn for turn in turns if turn.role == "assistant"]
-    learning = [loss_on != "last_assistant" or turn is answers[-1] for turn in answers]
+    chat = _Chat(turns, template, text, ids, tools)
+    answers = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
     spans = tuple(
-        _span(text, ids, start, turn, template, whole=learned)
-        for start, turn, learned in zip(starts, answers, learning, strict=True)
+        _span(chat, start, index, whole=loss_on != "last_assistant" or index == answers[-1])
+        for start, index in zip(starts, answers, strict=True)
     )
     learned = {"assistant": spans, "last_assistant": spans[-1:], "all": ((0, len(ids)),)}[loss_on]
     return Encoded(tuple(ids), labels_of(ids, learned, prompt_weight), spans, source, learned, prompt_weight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chat:
+    """A rendered conversation."""
+
+    turns: Sequence[Turn]
+    template: ChatTemplate
+    text: str
+    ids: list[int]
+    tools: Tools
+
+    def bound(self, index: int) -> int:
+        """Return a character up to which the text is that of the turns up to `index` alone."""
+        alone = self.template.render(_messages(self.turns[: index + 1]), tools=self.tools)
+        pairs = enumerate(zip(alone, self.text, strict=False))
+        return next((place for place, (a, b) in pairs if a != b), min(len(alone), len(self.text)))
 
 
 def _messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -198,14 +215,15 @@ def _unstable(index: int, prefix: str, text: str) -> str:
     )
 
 
-def _span(text: str, ids: list[int], start: int, turn: Turn, template: ChatTemplate, *, whole: bool) -> Span:
+def _span(chat: _Chat, start: int, index: int, *, whole: bool) -> Span:
     """Return the token range of the turn that starts at character `start`; with `whole`, no part of it may be gone."""
+    text, ids, template, turn = chat.text, chat.ids, chat.template, chat.turns[index]
     answer = turn.content
     prefix = template.prefix_ids(text, ids, start)
     first = len(prefix)
     if ids[:first] != prefix:
         raise MaskError(f"one token joins the end of the prompt and the start of the answer {_short(answer)}")
-    last, written = _end(text, ids, start, first, turn, template)
+    last, written = _end(chat, start, first, index)
     lost = lost_part(turn, written) if whole else ""
     if lost:
         raise MaskError(f"the chat template drops the {lost} of the answer {_short(written)}")
@@ -217,21 +235,25 @@ def _span(text: str, ids: list[int], start: int, turn: Turn, template: ChatTempl
     return first, last + 1
 
 
-def _end(text: str, ids: list[int], start: int, first: int, turn: Turn, template: ChatTemplate) -> tuple[int, str]:
+def _end(chat: _Chat, start: int, first: int, index: int) -> tuple[int, str]:
     """Return the token that ends the turn and the text before it.
 
     That is the first end-of-turn token, or, where a turn has several parts (reasoning, calls) that the template ends
-    one by one, the first one behind all of them.
+    one by one, the first one behind all of them and before the next turn.
     """
+    text, ids, template, turn = chat.text, chat.ids, chat.template, chat.turns[index]
     found: list[tuple[int, str]] = []
-    character = start
+    character, bound = start, len(text)
     for place in range(first, len(ids)):
         if ids[place] in template.stop_ids:
             stop = template.decode([ids[place]])
             character = text.index(stop, character)
+            if character >= bound:
+                break
             found.append((place, text[start:character]))
             if not turn.more or not lost_part(turn, found[-1][1]):
                 return found[-1]
+            bound = chat.bound(index) if bound == len(text) else bound
             character += len(stop)
     if not found:
         raise MaskError(f"no end-of-turn token follows the answer {_short(turn.content)}")

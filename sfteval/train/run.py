@@ -114,7 +114,8 @@ def _key(config: TrainingConfig, source: ModelSource, data: Prepared) -> str:
     parent = parent_entries(source)
     versions = machine_entries()["versions"]
     settings = config.model_dump(mode="json", exclude={"checkpoints", "output"})
-    return content_key(settings, data_entries(config, data), parent, versions, os.environ.get("WORLD_SIZE", "1"))
+    rows = {name: value for name, value in data_entries(config, data).items() if name != "audit"}
+    return content_key(settings, rows, parent, versions, os.environ.get("WORLD_SIZE", "1"))
 
 
 # Rows whose prompts are rendered again from the saved tokenizer.
