@@ -25,6 +25,8 @@ from sfteval.checks.lengths import BULLET
 from sfteval.records import Strict
 
 YAML_CHARACTERS = 32_768
+STRUCTURE = re.compile(r"[\[{]|[:?-](?:\s|$)")
+"""What a YAML mapping or list cannot do without; parsing prose takes a hundred times as long as looking for it."""
 HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+\S", re.MULTILINE)
 NUMBERED = re.compile(r"^[ \t]*\d{1,3}[.)][ \t]+\S", re.MULTILINE)
 FENCE_LINE = re.compile(r"^ {0,3}```[ \t]*([\w+#.-]*)", re.MULTILINE)
@@ -109,6 +111,8 @@ def is_yaml(params: YamlValid, answer: Answer) -> Outcome:
         return unjudged(f"longer than {YAML_CHARACTERS} characters")
     if nested_too_deep(text):
         return judged(False, "nested too deep")
+    if not STRUCTURE.search(text):
+        return judged(False, "no mapping or list")
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:

@@ -21,6 +21,7 @@ from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from referencing.exceptions import Unresolvable
 
 from sfteval.checks.patterns import search
+from sfteval.checks.schema_formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +35,12 @@ class SchemaTimeoutError(Exception):
     """The answer took too long to be held against the schema."""
 
 
-def compile_schema(schema: Any) -> Callable[[Any], str | None]:
+def compile_schema(schema: Any, *, formats: bool = False) -> Callable[[Any], str | None]:
     """Return the function that gives the first mistake of a value, None when it fits.
+
+    Args:
+        schema: The schema.
+        formats: Assert `format` where `schema_formats` knows it; the standard takes it for a remark.
 
     Raises:
         ValueError: the schema is no schema, its draft is unknown, or a `$ref` would need a network.
@@ -47,7 +52,7 @@ def compile_schema(schema: Any) -> Callable[[Any], str | None]:
         msg = f"a schema that is wrong at {error.json_path} ({error.message[:120]})"
         raise ValueError(msg) from None
     _check_patterns_and_references(schema)
-    validator = _limited(kind)(schema, registry=REGISTRY)
+    validator = _limited(kind)(schema, registry=REGISTRY, format_checker=FORMATS if formats else None)
 
     def first_mistake(value: Any) -> str | None:
         token = _deadline.set(time.monotonic() + SECONDS)

@@ -81,6 +81,36 @@ def test_schema_from_a_file(tmp_path: Path) -> None:
     assert judge(check, "{}", folder=tmp_path) == Outcome(0.0, "$: 'total' is a required property")
 
 
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("date", ["2024-02-29", 3], ["2023-02-29", "29.02.2024"]),
+        (
+            "date-time",
+            ["2024-02-29T10:00:00Z", "2024-02-29t10:00:00.5+01:00", 3],
+            ["2024-02-29", "2024-13-01T10:00:00Z"],
+        ),
+        (
+            "uri",
+            ["https://example.org/a?b#c", "mailto:a@example.org", 3],
+            ["not a uri", "example.org", "", "a:" + "b" * 2000],
+        ),
+        ("uri-reference", ["../a#b", "https://example.org", "", 3], ["not a uri", "a\\b"]),
+        ("regex", ["^a+$", 3], ["[", "a" * 2001]),
+        ("email", ["a@example.org"], ["example.org"]),
+        ("hostname", ["anything goes"], []),
+    ],
+)
+def test_formats_are_asserted_only_on_demand(name: str, good: list, bad: list) -> None:
+    schema = {"format": name}
+    asserted = compile_schema(schema, formats=True)
+    assert [asserted(value) for value in good] == [None] * len(good)
+    assert None not in [asserted(value) for value in bad]
+    assert [compile_schema(schema)(value) for value in bad] == [None] * len(bad)
+    check = {"json_schema": schema, "formats": True}
+    assert [judge(check, json.dumps(value)).score for value in bad] == [0] * len(bad)
+
+
 def test_the_draft_follows_the_schema() -> None:
     tuple_form = {"items": [{"type": "integer"}], "additionalItems": False}
     old = {"$schema": "http://json-schema.org/draft-07/schema#"} | tuple_form

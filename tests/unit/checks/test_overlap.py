@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics.chrf import CHRF
 
 from sfteval.checks import Answer, Outcome, bind
 from sfteval.checks.overlap import chrf, common_subsequence, rouge_l, rouge_tokens, squad_tokens, token_f1
@@ -19,14 +20,21 @@ def judge(check: dict, text: str, reference: object) -> Outcome:
     return bind({"x": check}, Path())(Answer(text, reference=reference))["x"]
 
 
-@pytest.mark.skipif(not (DATA / "ifeval_m_en").is_dir(), reason="shared data absent")
-def test_rouge_l_is_rouge_scores() -> None:
+absent = pytest.mark.skipif(not (DATA / "ifeval_m_en").is_dir(), reason="shared data absent")
+
+
+def answers() -> list[tuple[str, str]]:
     texts = []
     for name in ANSWERS:
         with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
             texts.append([json.loads(line)["response"] for line in file][:40])
+    return list(zip(*texts, strict=True))
+
+
+@absent
+def test_rouge_l_is_rouge_scores() -> None:
     scorer = RougeScorer(["rougeL"])
-    pairs = [(a, b) for a, b in zip(*texts, strict=True) if a.isascii() and b.isascii() and "_" not in a + b]
+    pairs = [(a, b) for a, b in answers() if a.isascii() and b.isascii() and "_" not in a + b]
     assert len(pairs) > 20
     for one, other in pairs:
         wanted = scorer.score(other, one)["rougeL"].fmeasure
@@ -50,7 +58,30 @@ def test_token_f1_as_squad_counts() -> None:
     assert token_f1([], ["b"]) == 0.0
 
 
-def test_chrf_of_the_published_kind() -> None:
+@absent
+def test_chrf_is_sacrebleus() -> None:
+    metric = CHRF()
+    for one, other in answers():
+        assert chrf(one, other) == pytest.approx(metric.sentence_score(one, [other]).score / 100, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ab", "abc"),
+        ("abc", "ab"),
+        ("a", "a b a"),
+        ("the cat", "cat the"),
+        ("日本語だ", "日本"),
+        ("🎉 x", "x 🎉"),
+        ("", "a"),
+    ],
+)
+def test_chrf_of_short_texts(one: str, other: str) -> None:
+    assert chrf(one, other) == pytest.approx(CHRF().sentence_score(one, [other]).score / 100, abs=1e-12)
+
+
+def test_chrf_at_the_ends_of_its_range() -> None:
     assert chrf("the cat", "the cat") == pytest.approx(1.0)
     assert chrf("xyz", "the cat") == 0.0
 
