@@ -75,7 +75,7 @@ def judge_store() -> dict[str, Any]:
                 found[name][0] += outcome.score == wanted
                 found[name][1] += 1
                 if outcome.score != wanted:
-                    found["wrong"].append([row["name"], name, outcome.evidence])
+                    found["wrong"].append([row["name"], name, outcome.evidence[:200]])
     return found
 
 

@@ -121,7 +121,8 @@ def guarded(judge: Judge, answer: Answer, outcomes: Mapping[str, Outcome]) -> Ou
         outcome = unjudged(f"the check broke: {type(error).__name__}: {error}")
     if outcome.score is not None and not math.isfinite(outcome.score):
         outcome = unjudged(f"the check gave {outcome.score}")
-    return replace(outcome, evidence=_storable(outcome.evidence))
+    evidence = _storable(outcome.evidence)
+    return outcome if evidence == outcome.evidence else replace(outcome, evidence=evidence)
 
 
 def _order(waits_for: dict[str, tuple[str, ...]]) -> list[str]:

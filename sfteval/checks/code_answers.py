@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 import warnings
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,13 @@ from sfteval.checks.json_text import inside_fence, nested_too_deep
 from sfteval.checks.kinds import Flag, Params, kind
 
 LONGEST_CODE = 32_768
+BEGINS_STATEMENT = re.compile(
+    r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*+\*/|[;(])*+"
+    r"(?:select|with|insert|replace|update|delete|merge|create|drop|alter|truncate|grant|set|use|begin|start|commit|end"
+    r"|rollback|describe|desc|pragma|from)\b",
+    re.IGNORECASE,
+)
+"""What a statement begins with, comments and brackets aside; reading prose as SQL takes a millisecond a page."""
 Name = Annotated[str, Field(min_length=1)]
 Dialect = Literal[
     "bigquery", "clickhouse", "databricks", "duckdb", "hive", "mysql", "oracle", "postgres", "presto", "redshift",
@@ -104,6 +112,8 @@ def is_sql(params: Sql, answer: Answer) -> Outcome:
     unread = _unread(code, "SQL")
     if code is None or unread:
         return unread or judged(False, "no SQL block")
+    if not BEGINS_STATEMENT.match(code):
+        return judged(False, "no SQL statement")
     import sqlglot
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)

@@ -77,10 +77,14 @@ class QuickDetector(Detector):  # type: ignore[misc]
 
     def _trial(self, grams: list[str], alpha: float) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Multiply the probabilities of n-grams drawn at random until one language has all of it."""
-        weight = alpha / self.BASE_FREQ
+        weight, draw, count = alpha / self.BASE_FREQ, self.random.getrandbits, len(grams)
+        bits = count.bit_length()
         shares = np.full(len(self.langlist), 1.0 / len(self.langlist))
         for step in range(self.ITERATION_LIMIT + 1):
-            shares *= weight + self._array(self.random.choice(grams))
+            place = draw(bits)
+            while place >= count:  # as `random.choice` draws
+                place = draw(bits)
+            shares *= weight + self._array(grams[place])
             if step % 5 == 0:
                 shares /= sum(shares.tolist())  # one after the other, as langdetect adds
                 if shares.max() > self.CONV_THRESHOLD:
