@@ -2,7 +2,7 @@
 
     python benchmarks/plan_memory.py [--models tiny smollm2] [--methods full lora prefix prompt adapter]
 
-Each row is a training in a process of its own (3 optimiser steps on the demo's rows). Measured is the highest resident
+Each row is a training in a process of its own (two or three optimiser steps on the demo's rows). Measured is the highest resident
 set after the weights began to load, minus the resident set right before, in a process that has trained a few rows once
 already: libraries (20 to 30 MB of code that the first step touches), tokenizer and data are not counted.
 glibc is told to give freed blocks back (MALLOC_MMAP_THRESHOLD_), as the plan counts live bytes. Exit code 1 if a row is
@@ -65,7 +65,7 @@ def row(model: str, method: str, folder: Path) -> dict[str, object]:
 
     reference, data, tokens = MODELS[model]
     config = folder / f"{model}-{method}.yaml"
-    rows = data.read_text(encoding="utf-8").splitlines()[:60]
+    rows = data.read_text(encoding="utf-8").splitlines()[: 60 if model == "tiny" else 24]
     (folder / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
     config.write_text(
         f"model: {reference}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 512}}\nmethod: {method}\n"
