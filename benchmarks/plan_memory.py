@@ -2,11 +2,11 @@
 
     python benchmarks/plan_memory.py [--models tiny smollm2] [--methods full lora prefix prompt adapter]
 
-Each row is a training in a process of its own (two or three optimiser steps on the demo's rows). Measured is the highest resident
-set after the weights began to load, minus the resident set right before, in a process that has trained a few rows once
-already: libraries (20 to 30 MB of code that the first step touches), tokenizer and data are not counted.
-glibc is told to give freed blocks back (MALLOC_MMAP_THRESHOLD_), as the plan counts live bytes. Exit code 1 if a row is
-more than 15 % off.
+Each row is a training in a process of its own (two or three optimiser steps on the demo's rows). Measured is the
+highest resident set after the weights began to load, minus the resident set right before, in a process that has
+trained a few rows already: libraries (20 to 30 MB of code that the first step touches), tokenizer and data are not
+counted. glibc is told to give freed blocks back (MALLOC_MMAP_THRESHOLD_), as the plan counts live bytes. Exit code 1 if
+a row is more than 15 % off.
 """
 
 from __future__ import annotations

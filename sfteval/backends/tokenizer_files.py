@@ -110,7 +110,19 @@ def adapter_rows(reference: ModelReference) -> int | None:
     if reference.base is None:
         return None
     shapes = (shape for file in reference.weights for name, shape in tensor_shapes(file).items() if _is_embedding(name))
-    return next((shape[0] for shape in shapes), None)
+    whole = next((shape[0] for shape in shapes), None)
+    return _rows_for_tokens(reference) if whole is None else whole
+
+
+def _rows_for_tokens(reference: ModelReference) -> int | None:
+    """Return the rows that an adapter's own token rows need, None if its base has them already."""
+    assert reference.base is not None
+    trained = read_json(reference.path / "adapter_config.json").get("trainable_token_indices")
+    lists = list(trained.values()) if isinstance(trained, dict) else [trained] if isinstance(trained, list) else []
+    needed = 1 + max((index for indices in lists for index in indices), default=-1)
+    config = load_config(reference.base.path) if needed else None
+    text = getattr(config, "text_config", None) or config
+    return needed if needed > int(getattr(text, "vocab_size", 0)) and needed else None
 
 
 def virtual_tokens(reference: ModelReference) -> int:

@@ -5,7 +5,7 @@ Comes in: a training config, a model reference, or the path of a `config.json` a
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,9 @@ def plan_sizes(
         methods = {first.name: first} | methods
     options = config.peft if config else None
     sizes = {name: size(model_config, method, shape, options) for name, method in methods.items()}
+    if config and config.new_tokens:
+        said = f"rows of {len(config.new_tokens.tokens)} new tokens are not counted"
+        sizes = {name: replace(one, note="; ".join(filter(None, [one.note, said]))) for name, one in sizes.items()}
     return {
         "model": config.model if config else target,
         "batch": shape._asdict(),
@@ -101,10 +104,13 @@ def _shape(
     length: int | None,
     batch_tokens: int | None,
 ) -> Shape:
+    from sfteval.train.new_tokens import add_tokens
     from sfteval.train.shapes import assumed_shape, largest_shape
 
     if config and reference and length is None and batch_tokens is None:
-        return largest_shape(config, load_tokenizer(reference.tokenizer), config.model)
+        tokenizer = load_tokenizer(reference.tokenizer)
+        add_tokens(tokenizer, config.new_tokens)
+        return largest_shape(config, tokenizer, config.model)
     longest = getattr(model_config.get_text_config(), "max_position_embeddings", None) or LENGTH
     if length is not None and length > longest:
         raise InputError(Fault("--length", str(length), f"at most {longest}", "That is the model's context"))

@@ -14,6 +14,7 @@ from sfteval.errors import Fault, InputError
 from sfteval.quiet import library_noise_off
 from sfteval.train.method_config import Prefix, Prompt
 from sfteval.train.methods import peft_config
+from sfteval.train.new_tokens import give_rows, train_rows
 
 if TYPE_CHECKING:
     from sfteval.train.config import TrainingConfig
@@ -25,9 +26,13 @@ def adapt(model: Any, config: TrainingConfig, tokenizer: Any) -> Any:
     Raises:
         InputError: The method does not fit the model.
     """
+    ids = tuple(tokenizer.convert_tokens_to_ids(list(config.new_tokens.tokens))) if config.new_tokens else ()
+    give_rows(model, ids)
     settings = peft_config(config.method, model, config.peft)
     if settings is None:
         return model
+    if config.new_tokens:
+        train_rows(settings, config.new_tokens, ids, model)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         adapted = inject(model, settings)

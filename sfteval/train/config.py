@@ -16,7 +16,7 @@ from sfteval.keys import file_key
 from sfteval.records import Strict
 from sfteval.train.data_config import Data, Positive, Text
 from sfteval.train.hook_config import Checkpoints, Hooks
-from sfteval.train.method_config import Lora, MethodField, Peft, PeftOptions, spelled_out
+from sfteval.train.method_config import Full, Lora, MethodField, NewTokens, Peft, PeftOptions, spelled_out
 from sfteval.train.sweep_config import Sweep, sweep_fault
 from sfteval.yamlfile import dotted, read_yaml, shown, validate
 
@@ -52,6 +52,7 @@ class TrainingConfig(Strict):
     data: Data
     method: MethodField = Lora()
     peft: PeftOptions | None = None
+    new_tokens: NewTokens | None = None
     sweep: Sweep | None = None
     optimizer: Optimizer = Optimizer()
     hooks: Hooks | None = None
@@ -101,11 +102,17 @@ def load_config(path: Path) -> TrainingConfig:
 
 
 def _method_faults(config: TrainingConfig, document: Located) -> list[Fault]:
-    """Return a fault where `peft` or `sweep` does not fit the method."""
+    """Return a fault where `peft`, `new_tokens` or `sweep` does not fit the method."""
     if isinstance(config.method, Peft) and config.peft is None:
         return [document.fault(("method",), "method peft without 'peft'", "peft: {type: IA3, …}")]
     if config.peft is not None and not isinstance(config.method, Peft):
         return [document.fault(("peft",), f"'peft' beside method {config.method.name}", "method: peft", key=True)]
+    if config.new_tokens is not None and not isinstance(config.method, Full | Lora):
+        found = f"'new_tokens' beside method {config.method.name}, which cannot learn them"
+        return [document.fault(("new_tokens",), found, "method full or lora", key=True)]
+    if config.new_tokens is not None and isinstance(config.method, Full) and config.new_tokens.train == "embeddings":
+        found = "'train: embeddings' beside method full, which trains everything"
+        return [document.fault(("new_tokens", "train"), found, "no such field", key=True)]
     fault = sweep_fault(config)
     return [document.fault(("sweep",), *fault, key=True)] if fault else []
 

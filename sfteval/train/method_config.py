@@ -122,6 +122,16 @@ class PeftOptions(Strict):
     type: Text
 
 
+class NewTokens(Strict):
+    """Tokens to add to the vocabulary, for `full` and `lora`.
+
+    `train: rows` trains their rows of the embedding (and of an untied head), `embeddings` the whole of both.
+    """
+
+    tokens: Annotated[tuple[Text, ...], Field(min_length=1)]
+    train: Literal["rows", "embeddings"] = "rows"
+
+
 def spelled_out(value: Any) -> Any:
     """Return `{name: lora}` for `lora`, anything else as it is."""
     return {"name": value} if isinstance(value, str) else value

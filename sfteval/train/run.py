@@ -72,7 +72,12 @@ def train(
         )
     check_parent(config.method, model)
     join_processes()
-    template = chat_template(load_tokenizer(model), model.name)
+    tokenizer = load_tokenizer(model)
+    if config.new_tokens:
+        from sfteval.train.new_tokens import add_tokens
+
+        add_tokens(tokenizer, config.new_tokens)
+    template = chat_template(tokenizer, model.name)
     with watching(live=progress) as reading:
         data = prepare(config, template, protected, reading)
     with training_folder(output or Path(config.output), config.name, _key(config, model, data)) as (folder, final):
