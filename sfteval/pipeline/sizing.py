@@ -6,13 +6,14 @@ Comes in: a training config, a model reference, or the path of a `config.json` a
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, checkpoint_of, load_tokenizer, resolve
 from sfteval.errors import Fault, InputError, ModelError
 from sfteval.train import TrainingConfig, load_config
-from sfteval.train.method_config import METHOD_TABLE, make_method
+from sfteval.train.method_config import METHOD_TABLE, Prefix, Prompt, make_method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,18 +46,23 @@ def plan_sizes(
     reference, place = _find(config.model if config else target, Path(target).parent if config else Path.cwd())
     model_config = _model_config(reference, place)
     first = make_method(asked) if asked else config.method if config else None
-    shape = _shape(config, reference, model_config, length, batch_tokens)
+    shape_of = partial(_shape, config, reference, model_config, length, batch_tokens)
+    shapes = {packed: shape_of(packed=packed) for packed in (False, True)}
+    may_pack = config is None or config.optimizer.packing is not False
     methods = {name: method for name, method in METHOD_TABLE.items() if first is None or name != first.name}
     if first is not None:
         methods = {first.name: first} | methods
     options = config.peft if config else None
-    sizes = {name: size(model_config, method, shape, options) for name, method in methods.items()}
+    sizes = {
+        name: size(model_config, method, shapes[may_pack and not isinstance(method, Prefix | Prompt)], options)
+        for name, method in methods.items()
+    }
     if config and config.new_tokens:
         said = f"rows of {len(config.new_tokens.tokens)} new tokens are not counted"
         sizes = {name: replace(one, note="; ".join(filter(None, [one.note, said]))) for name, one in sizes.items()}
     return {
         "model": config.model if config else target,
-        "batch": shape._asdict(),
+        "batch": {"packed": shapes[True]._asdict() if may_pack else None, "padded": shapes[False]._asdict()},
         "methods": {name: _row(one, asked=name == getattr(first, "name", None)) for name, one in sizes.items()},
     }
 
@@ -103,6 +109,8 @@ def _shape(
     model_config: Any,
     length: int | None,
     batch_tokens: int | None,
+    *,
+    packed: bool,
 ) -> Shape:
     from sfteval.train.new_tokens import add_tokens
     from sfteval.train.shapes import assumed_shape, largest_shape
@@ -110,9 +118,9 @@ def _shape(
     if config and reference and length is None and batch_tokens is None:
         tokenizer = load_tokenizer(reference.tokenizer)
         add_tokens(tokenizer, config.new_tokens)
-        return largest_shape(config, tokenizer, config.model)
+        return largest_shape(config, tokenizer, config.model, packed=packed)
     longest = getattr(model_config.get_text_config(), "max_position_embeddings", None) or LENGTH
     if length is not None and length > longest:
         raise InputError(Fault("--length", str(length), f"at most {longest}", "That is the model's context"))
     tokens = batch_tokens or (config.optimizer.batch_tokens if config else STEP_TOKENS)
-    return assumed_shape(length or min(config.data.max_length if config else LENGTH, longest), tokens)
+    return assumed_shape(length or min(config.data.max_length if config else LENGTH, longest), tokens, packed=packed)

@@ -31,7 +31,8 @@ def sizes_view(data: Mapping[str, Any]) -> RenderableType:
         ]
         rows.append([Text(cell, style="bold" if row["asked"] else "") for cell in cells])
         notes += [Text(f"{name}: {row['note']}", style="yellow")] if row["note"] else []
-    largest = f"{batch['rows']} × {batch['length']} tokens, {batch['labels']} labels"
+    padded, packed = batch["padded"], batch["packed"]
+    largest = f"{padded['rows']} × {padded['length']} tokens" if packed is None else f"{packed['length']} packed tokens"
     table = plain_table(f"{data['model']}: float32, micro-batch of {largest}", COLUMNS, rows, COLUMNS[1:])
     return Group(table, *notes)
 

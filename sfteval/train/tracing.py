@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from sfteval.train.heads import label_nll, take_as_plain
+from sfteval.engine.attention import attending, attention_configs
+from sfteval.train import heads
 from sfteval.train.masks import IGNORED
+from sfteval.train.packing import RowByRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,11 +36,12 @@ INDEXING = {
 
 
 class Shape(NamedTuple):
-    """A micro-batch: rows, padded length, and labels that count in the loss."""
+    """A micro-batch: rows, padded length, and labels that count in the loss; `lengths` of the rows if it is a pack."""
 
     rows: int
     length: int
     labels: int
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,26 @@ def trace_step(model: Any, shape: Shape) -> Trace:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     _without_storage(model, fake)
     model.train()
-    take_as_plain(model)
+    heads.take_as_plain(model)
     with warnings.catch_warnings(), fake, _Ledger(shape.labels) as ledger:
         warnings.simplefilter("ignore")
         ledger.leave_out([*model.parameters(), *model.buffers()])
-        ids = torch.zeros((shape.rows, shape.length), dtype=torch.long)
-        loss = label_nll(model, {"input_ids": ids, "labels": torch.full_like(ids, IGNORED)})
-        torch.autograd.backward(loss)
-        del loss
+        _step(model, shape)
         kept = {value.grad.untyped_storage()._cdata: value for value in model.parameters() if value.grad is not None}
         trace: Trace = ledger.close(set(kept))
     model.zero_grad()
     return trace
+
+
+def _step(model: Any, shape: Shape) -> None:
+    """Run the trainer's own loss and its backward."""
+    ids = torch.zeros((shape.rows, shape.length), dtype=torch.long)
+    micro = {"input_ids": ids, "labels": torch.full_like(ids, IGNORED)}
+    attention = attending(attention_configs(model), RowByRow(shape.lengths)) if shape.lengths else nullcontext()
+    if shape.lengths:
+        micro["position_ids"] = torch.zeros_like(ids)
+    with attention:
+        torch.autograd.backward(heads.label_nll(model, micro))
 
 
 def _without_storage(model: Any, fake: FakeTensorMode) -> None:

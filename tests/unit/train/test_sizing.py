@@ -75,9 +75,9 @@ def test_any_peft_method_is_counted(config_of):
 
 
 @pytest.mark.parametrize("method", [Full(), Lora(rank=4)], ids=["full", "lora"])
-def test_deep_models_are_extrapolated_to_what_a_whole_trace_says(config_of, method):
+@pytest.mark.parametrize("shape", [Shape(3, 40, 60), Shape(1, 120, 60, (40, 40, 40))], ids=["padded", "packed"])
+def test_deep_models_are_extrapolated_to_what_a_whole_trace_says(config_of, method, shape):
     config = config_of(SMOLLM2 | {"num_hidden_layers": 9, "vocab_size": 512})
-    shape = Shape(3, 40, 60)
     planned = size(config, method, shape).memory
     whole = trace_step(build(config, method), shape)
     assert planned.activations == max(0, whole.peak - planned.gradients)
@@ -97,7 +97,10 @@ def test_the_plan_of_a_config_alone(tmp_path):
     data = plan_sizes(str(tmp_path), {"name": "lora", "rank": 2, "targets": ["q_proj"]}, length=32, batch_tokens=64)
     assert next(iter(data["methods"])) == "lora"
     assert set(data["methods"]) == set(METHOD_TABLE)
-    assert data["batch"] == {"rows": 2, "length": 32, "labels": 62}
+    assert data["batch"] == {
+        "packed": {"rows": 1, "length": 64, "labels": 62, "lengths": (32, 32)},
+        "padded": {"rows": 2, "length": 32, "labels": 62, "lengths": ()},
+    }
     asked = data["methods"]["lora"]
     assert asked["asked"]
     assert asked["trainable_parameters"] == 2 * 2 * (576 + 576)
@@ -114,8 +117,10 @@ def test_a_configs_own_data_decide_the_batch(tmp_path, write_rows, tiny_base):
     config = tmp_path / "c.yaml"
     config.write_text(f"model: {tiny_base}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 128}}\nmethod: full\n")
     data = plan_sizes(str(config))
-    assert data["batch"]["rows"] == 2
-    assert data["batch"]["labels"] == 2 + 1 + 2
+    padded, packed = data["batch"]["padded"], data["batch"]["packed"]
+    assert (padded["rows"], padded["labels"]) == (2, 2 + 1 + 2)
+    assert (packed["rows"], packed["length"]) == (1, sum(packed["lengths"]))
+    assert packed["lengths"] == (padded["length"], padded["length"] - 7)
     assert next(iter(data["methods"])) == "full"
 
 
