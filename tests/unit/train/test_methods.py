@@ -19,6 +19,9 @@ from sfteval.train import ModelSource, load_config, train
 from sfteval.train.method_config import METHOD_TABLE, Full, Lora, Prefix, make_method
 from sfteval.train.rates import rate_warning
 
+# PEFT says so when the pre-flight tries whether a prompt bears packing.
+pytestmark = pytest.mark.filterwarnings("ignore:Position ids are not supported:UserWarning")
+
 METHODS = {
     "lora": "{name: lora, rank: 2, rslora: true}",
     "dora": "{name: lora, rank: 2, dora: true}",
@@ -86,7 +89,8 @@ def test_trains_saves_reloads_and_switches_off(tmp_path, tiny_base, name):
     with torch.no_grad():
         out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False)
     expected = out[0].tolist()[len(PROMPT) :]
-    assert served[0].text == backend.text.decode([t for t in expected if t not in {2, 0}])
+    ends = [place for place, token in enumerate(expected) if token in {2, 0}]
+    assert served[0].text == backend.text.decode(expected[: ends[0]] if ends else expected)
 
 
 def test_a_bottleneck_reloads_in_a_new_process(tmp_path, tiny_base):

@@ -10,7 +10,7 @@ from sfteval.errors import InputError, ModelError
 from sfteval.pipeline.sizing import plan_sizes
 from sfteval.shipped import shipped
 from sfteval.train.blueprint import build, count, read_model_config
-from sfteval.train.method_config import METHOD_TABLE, Full, Lora, PeftOptions, make_method
+from sfteval.train.method_config import METHOD_TABLE, Full, Lora, Peft, PeftOptions
 from sfteval.train.sizing import size
 from sfteval.train.tracing import Shape, trace_step
 
@@ -69,7 +69,7 @@ def test_parameters_are_exact(config_of, model, method, trainable):
 
 
 def test_any_peft_method_is_counted(config_of):
-    method, options = make_method({"name": "peft"}), PeftOptions(type="IA3")
+    method, options = Peft(name="peft"), PeftOptions(type="IA3")
     # k and v are scaled at their outputs, down_proj at its inputs.
     assert count(build(config_of(SMOLLM2), method, options)).trainable == 30 * (192 + 192 + 1536)
 

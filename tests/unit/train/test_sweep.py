@@ -80,9 +80,11 @@ def test_a_single_training_does_not_ignore_the_block(project):
 
 
 def test_points_are_judged_and_never_trained_twice(project, monkeypatch):
+    text = project.read_text().replace("{name: lora, rank: 4}", "full").replace("epochs: 30", "epochs: 120")
+    project.write_text(text.replace("[1e-4, 5e-2]", "[1e-6, 5e-3]"))
     found = sweeping.sweep(project)
     slow, fast = found["points"]
-    assert (slow["learning_rate"], fast["learning_rate"]) == (1e-4, 5e-2)
+    assert (slow["learning_rate"], fast["learning_rate"]) == (1e-6, 5e-3)
     assert fast["loss"] < slow["loss"]
     assert fast["target_gain"] > slow["target_gain"]
     written = json.loads((project.parent / "runs" / "grid-sweep" / "sweep.json").read_text())
