@@ -56,9 +56,18 @@ def schema() -> None:
 
 
 @app.command()
-def checks(name: Annotated[str | None, typer.Argument(help="One check.")] = None, as_json: Json = False) -> None:
+def checks(
+    name: Annotated[str | None, typer.Argument(help="One check.")] = None,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page of the documentation.")] = False,
+) -> None:
     """List the checks with their fields and examples."""
     from sfteval.pipeline.listing import describe_checks
     from sfteval.report.tables import checks_view
 
+    if markdown:
+        from sfteval.report.checks_page import checks_page
+
+        typer.echo(checks_page(describe_checks(name)), nl=False)
+        return
     show(describe_checks(name), checks_view, as_json)

@@ -119,3 +119,11 @@ def test_the_axolotl_plugin_adds_the_callback(tmp_path: Path, monkeypatch: pytes
     exec(compile((EXAMPLES / "axolotl_plugin.py").read_text(), "axolotl_plugin.py", "exec"), names)
     (callback,) = names["SuitePlugin"]().add_callbacks_post_trainer(None, None)
     assert type(callback).__name__ == "SuiteCallback"
+
+
+def test_the_reference_of_checks_is_that_of_the_code() -> None:
+    from sfteval.pipeline.listing import describe_checks
+    from sfteval.report.checks_page import checks_page
+
+    written = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    assert written == checks_page(describe_checks()), "make it again: sfteval checks --markdown > docs/checks.md"
