@@ -1,6 +1,7 @@
 """Suites while Axolotl trains: name this class under `plugins` in the YAML."""
 
 from axolotl.integrations.base import BasePlugin
+
 from sfteval.hooks import SuiteCallback
 
 

@@ -8,9 +8,10 @@ import sys
 
 from datasets import load_dataset
 from peft import LoraConfig
-from sfteval.hooks import SuiteCallback  # +
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
+
+from sfteval.hooks import SuiteCallback  # +
 
 model_name, rows, suites, output = sys.argv[1:5]
 steps = int(sys.argv[5]) if len(sys.argv) > 5 else 200

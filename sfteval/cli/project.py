@@ -59,7 +59,9 @@ def schema() -> None:
 def checks(
     name: Annotated[str | None, typer.Argument(help="One check.")] = None,
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page of the documentation.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference page of the documentation.")
+    ] = False,
 ) -> None:
     """List the checks with their fields and examples."""
     from sfteval.pipeline.listing import describe_checks

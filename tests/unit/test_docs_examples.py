@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -57,15 +56,12 @@ LINES = sorted(
 def parse(words: list[str]) -> None:
     """Let the command line's own parser read a command, without running it."""
     group = typer.main.get_command(app)
-    context = click.Context(group, info_name="sfteval")
+    context = group.context_class(group, info_name="sfteval")
     while hasattr(group, "commands"):
         name, *words = words
         assert name in group.commands, f"no command {name!r}"
         group = group.commands[name]
-        context = click.Context(group, info_name=name, parent=context)
-    for parameter in group.params:
-        if hasattr(parameter.type, "exists"):
-            parameter.type.exists = False
+        context = group.context_class(group, info_name=name, parent=context)
     group.parse_args(context, list(words))
 
 
@@ -111,8 +107,9 @@ def test_the_axolotl_plugin_adds_the_callback(tmp_path: Path, monkeypatch: pytes
     suites = tmp_path / "suites"
     suites.mkdir()
     (suites / "s.suite.yaml").write_text(
-        "suite: s\nskill: forgetting\nsamples: [{id: a, messages: [{role: user, content: hi}]}]\n"
-        "checks: {short: {max_words: 9}}\ngates: [{check: short, no_regression: {against: base, margin: 0.1}}]\n"
+        "suite: s\nskill: forgetting\nsamples:\n"
+        + "".join(f"  - {{id: a{i}, messages: [{{role: user, content: hi {i}}}]}}\n" for i in range(20))
+        + "checks: {short: {max_words: 9}}\ngates: [{check: short, no_regression: {against: base, margin: 0.1}}]\n"
     )
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
