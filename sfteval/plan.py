@@ -94,7 +94,7 @@ def power_warnings(gates: Sequence[Gate], sizes: Mapping[str, int], measured: Ma
     found = []
     for gate in gates:
         size = sizes.get(f"{gate.suite}/{gate.task}")
-        if gate.demand != "no_regression" or gate.members or gate.slice or not size or gate.threshold <= 0:
+        if gate.demand != "no_regression" or gate.members or gate.slice or not size or not 0 < gate.threshold < 1:
             continue
         known = measured.get(f"{gate.suite}/{gate.task}/{gate.check}")
         share = ASSUMED_DISCORDANCE if known is None else max(known, 1 / size)

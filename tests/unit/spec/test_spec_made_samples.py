@@ -29,7 +29,7 @@ def write(folder: Path, name: str, rows: list[dict]) -> None:
 
 def load(folder: Path, head: str):
     (folder / "x.suite.yaml").write_text(head + CHECKS.get(head, CHECKS[TRAIN]))
-    return load_file(folder / "x.suite.yaml", folder).suite.samples
+    return load_file(folder / "x.suite.yaml", folder)[0].suite.samples
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_training_rows_alone(folder: Path) -> None:
     head = "suite: x\nsamples: {train: train.jsonl}\n"
     rest = "checks:\n  cost: {bits_per_byte: true}\ngates:\n  - {check: cost, at_most: 9}\n"
     (folder / "x.suite.yaml").write_text(head + rest)
-    rows = load_file(folder / "x.suite.yaml", folder).suite.samples
+    rows = load_file(folder / "x.suite.yaml", folder)[0].suite.samples
     assert sorted(row.reference for row in rows) == [f"train answer {i}" for i in range(5)]
     assert all(row.vars == {} for row in rows)
 
