@@ -113,7 +113,8 @@ def main() -> None:
                     found[part] / 1e6
                     for part in ("weights", "gradients", "optimiser", "activations", "total", "measured")
                 ]
-                batch = f"{found['batch']['rows']} × {found['batch']['length']}"
+                shape = found["batch"]["padded" if method in ("prefix", "prompt") else "packed"]
+                batch = f"{shape['rows']} × {shape['length']}"
                 cells = [model, method, batch, *(f"{part:.1f}" for part in parts), f"{off:+.1%}"]
                 print("| " + " | ".join(cells) + " |", flush=True)
     print(f"\nlargest difference {worst:.1%}, allowed {LIMIT:.0%}")
