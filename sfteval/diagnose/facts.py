@@ -5,6 +5,7 @@ Comes in: a `Case`. Goes out: causes with weight 1 (proven), or with the share o
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from sfteval.records import Cause
@@ -68,7 +69,7 @@ def _overlap(case: Case) -> Iterator[Cause]:
 
 def _noise(case: Case) -> Iterator[Cause]:
     """Nothing is proven either way: the interval holds no change."""
-    if case.demand == "no_regression" and case.low <= 0 <= case.high:
+    if case.demand == "no_regression" and -inf < case.low <= 0 <= case.high < inf:
         within = f"[{100 * case.low:+.1f}, {100 * case.high:+.1f}]"
         says = f"the change lies within {within} points, which holds no change at all"
         yield Cause("sampling_noise", says, 0.5, ())

@@ -50,7 +50,7 @@ class BottleneckModel(BaseTuner):  # type: ignore[misc]  # peft is untyped
             target.update_layer(adapter_name, peft_config)
             return
         wrapped = BottleneckLayer(target, self.model.config.get_text_config().hidden_size)
-        vars(wrapped)["_active_adapter"] = adapter_name
+        wrapped.__dict__["_active_adapter"] = adapter_name
         wrapped.update_layer(adapter_name, peft_config)
         if adapter_name not in self.active_adapters:
             wrapped.requires_grad_(False)

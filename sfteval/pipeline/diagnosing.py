@@ -84,7 +84,8 @@ class _Maker:
             inside = all(ours.tags.get(tag) == value for tag, value in gate.slice)
             if inside and gate.check in ours.scores:
                 other = theirs.get(place)
-                yield ours, other if other is not None and gate.check in other.scores else None, gate.check
+                same = other is not None and other.key == ours.key and gate.check in other.scores
+                yield ours, other if same else None, gate.check
 
     def _pair(self, ours: Sample, theirs: Sample | None, check: str, *, higher: bool) -> Pair:
         step = 0.0 if theirs is None else ours.scores[check] - theirs.scores[check]

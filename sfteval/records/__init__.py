@@ -57,6 +57,7 @@ from sfteval.records.verdict import (
     SuiteFile,
     Verdict,
     VerdictKind,
+    finite,
     release_code,
     worst,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "VerdictKind",
     "Waivers",
     "Wrapping",
+    "finite",
     "release_code",
     "worst",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -195,6 +196,11 @@ _CODES = {
     VerdictKind.INCONCLUSIVE: EXIT_OPEN,
     VerdictKind.NOT_COMPARABLE: EXIT_BROKE,
 }
+
+
+def finite(value: float | None) -> float | None:
+    """Return a bound that JSON can hold; None where there is none, or where too few samples leave it infinite."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def worst(codes: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sfteval.records import release_code
+from sfteval.records import finite, release_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def slice_name(gate: Gate) -> str:
 
 
 def _slice(part: Comparison) -> dict[str, Any]:
-    figures = {name: getattr(part, name) for name in _FIGURES if name not in ("p_value", "detectable")}
+    figures = {name: finite(getattr(part, name)) for name in _FIGURES if name not in ("p_value", "detectable")}
     return {"slice": slice_name(part.gate), **figures, "not_comparable": part.not_comparable}
 
 
@@ -68,7 +68,7 @@ def comparison_figures(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison's figures and its first flips, the largest drop first."""
     shown = [asdict(flip) for flip in comparison.flips[:SHOWN_FLIPS]]
     return {
-        **{name: getattr(comparison, name) for name in _FIGURES},
+        **{name: finite(getattr(comparison, name)) for name in _FIGURES},
         "population": comparison.population,
         "higher_is_better": comparison.higher_is_better,
         "worse": comparison.worse,
@@ -120,7 +120,7 @@ def evidence(row: Mapping[str, Any]) -> str:
 
 def cause_lines(row: Mapping[str, Any]) -> list[str]:
     """Return the causes of an objection, one a line, the best supported first."""
-    return [f"cause: {cause['cause'].replace('_', ' ')} ({cause['says']})" for cause in row["diagnosis"]]
+    return [f"cause: {cause['cause'].replace('_', ' ')} ({cause['says']})" for cause in row.get("diagnosis") or []]
 
 
 def slice_lines(row: Mapping[str, Any]) -> list[str]:

@@ -87,7 +87,9 @@ def gates_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> Table:
         interval = "" if row["low"] is None or row["difference"] is None else _interval(row)
         word = SHORT.get(row["verdict"], row["verdict"]) + (" (accepted)" if row["accepted"] else "")
         verdict = Text(word, style=STYLES[row["verdict"]])
-        table.add_row(name_of(row), asks(row), score(row["reference"]), score(row["candidate"]), interval, verdict)
+        table.add_row(
+            Text(name_of(row)), asks(row), score(row["reference"]), score(row["candidate"]), interval, verdict
+        )
     return table
 
 

@@ -67,6 +67,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(event, dict) or "event" not in event:
+            continue
         if event["event"] == "begin" and event["format"] > HISTORY_FORMAT:
             do = "Read it with the version that wrote it"
             raise StoreError(path, f"a history of format {event['format']}", f"at most {HISTORY_FORMAT}", do)

@@ -44,7 +44,20 @@ def read_manifest(path: str) -> dict[str, Any] | None:
         data = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
+    return data if _has_its_shape(data) else None
+
+
+def _has_its_shape(data: Any) -> bool:
+    """Say whether a manifest, which comes with a checkpoint and may be anybody's, can be read as one."""
+    if not isinstance(data, dict):
+        return False
+    mappings = all(
+        isinstance(data.get(part, {}), dict) for part in ("data", "parent", "config", "versions", "hardware")
+    )
+    files = data.get("data", {}).get("files", []) if mappings else []
+    identity = data.get("parent", {}).get("identity") or {} if mappings else {}
+    listed = isinstance(files, list) and all(isinstance(entry, dict) for entry in files)
+    return mappings and listed and isinstance(identity, dict)
 
 
 def config_entries(config: TrainingConfig) -> dict[str, Any]:

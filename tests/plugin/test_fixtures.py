@@ -90,7 +90,7 @@ def test_previous_is_skipped_only_when_declared(tests: pytest.Pytester) -> None:
     run(tests, body, "--previous", "none").assert_outcomes(skipped=1)
     result = run(tests, body)
     result.assert_outcomes(errors=1)
-    assert result.ret == 1
+    assert result.ret == 21
     result.stdout.fnmatch_lines(["*no promoted run*"])
 
 

@@ -6,7 +6,7 @@ samples. Statistics are `compare`'s and `gate`'s: what stops a training is what 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from sfteval.compare import DRAWS, compare
@@ -15,7 +15,7 @@ from sfteval.gate import judge
 from sfteval.keys import model_fingerprint
 from sfteval.pipeline.evaluate import ROUNDS
 from sfteval.pipeline.follow_ups import FollowUps
-from sfteval.records import GateLook, Run, VerdictKind
+from sfteval.records import GateLook, Run, VerdictKind, finite
 from sfteval.requests import requests_for
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sfteval.pipeline.planning import Planned
     from sfteval.pipeline.watching.questions import Questions
     from sfteval.protocols import Backend
-    from sfteval.records import Comparison, Gate, Response, Sample, Verdict
+    from sfteval.records import Comparison, Gate, Look, Response, Sample, Verdict
     from sfteval.records.training import State
 
 
@@ -114,6 +114,14 @@ def held_out_verdicts(asked: Questions, now: Run, base: Run) -> tuple[Verdict, .
     return judge(comparisons, gates_in_plan=len(gates))
 
 
+def look_fields(look: Look) -> dict[str, Any]:
+    """Return a look as plain data that JSON can hold: an infinite bound is None."""
+    return asdict(look) | {
+        "target": finite(look.target),
+        "gates": [{k: finite(v) if isinstance(v, float) else v for k, v in asdict(g).items()} for g in look.gates],
+    }
+
+
 def verdict_row(verdict: Verdict) -> dict[str, Any]:
     """Return a held-out verdict as plain data."""
     figures = verdict.comparison
@@ -124,7 +132,7 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
         "n": figures.n,
         "base": figures.reference,
         "now": figures.candidate,
-        "low": low,
-        "high": high,
+        "low": finite(low),
+        "high": finite(high),
         "reasons": list(verdict.reasons),
     }

@@ -23,6 +23,7 @@ from sfteval.pipeline.watching.looking import (
     gate_looks,
     held_out_verdicts,
     live_run,
+    look_fields,
     part,
     undrawn,
     verdict_row,
@@ -166,7 +167,7 @@ class SuiteWatch:
         self._progress.done += 1
         self._progress.looks_seconds += look.seconds
         decision = self._decided(look)
-        self.history.add("look", asdict(look) | {"curve": list(curve), "why": decision.why})
+        self.history.add("look", look_fields(look) | {"curve": list(curve), "why": decision.why})
         if self._show is not None:
             self._show(look)
         return decision

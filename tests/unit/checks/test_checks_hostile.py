@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sfteval.checks import CHECK_TABLE, Answer, bind
+from sfteval.checks.overfitting import HELDOUT
 from sfteval.records import FinishReason
 
 HANG_SECONDS = 120
@@ -92,8 +93,11 @@ def hang_guard(name: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+PARTNER = {HELDOUT: {"messages": [{"role": "user", "content": "And now?"}], "reference": "Paris"}}
+
+
 def judge_slowest(text: str) -> None:
-    row = {"checks": [{"max_words": 2}, {"regex": "(a+)+$"}]}
+    row = {"checks": [{"max_words": 2}, {"regex": "(a+)+$"}], **PARTNER}
     for name, check in CHECKS.items():
         example = CHECK_TABLE.kinds[name].passing if name in CHECK_TABLE.kinds else None
         told = {"messages": example.messages, "reference": example.reference or "Paris"} if example else {}
