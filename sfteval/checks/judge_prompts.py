@@ -77,13 +77,13 @@ def read_winner(said: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Return a text in which no control token is left, cut in the middle when it is very long."""
+    """Return a text in which no control token and no lone surrogate is left, cut in the middle when it is very long."""
     if len(text) > LONGEST_CHARACTERS:
         half = LONGEST_CHARACTERS // 2
         text = f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
     for pattern in (CONTROL, SPECIAL_TOKEN):
         text = pattern.sub(lambda found: found.group().translate(SPELLED), text)
-    return text
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _conversation(messages: Sequence[Message]) -> str:

@@ -93,6 +93,8 @@ def hang_guard(name: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+SIBLINGS = {"brief": CHECKS["brief"], "low": CHECKS["low"]}
+SIBLINGS |= {"graded": CHECKS["judge"], "compared": CHECKS["judge_against_base"]}
 PARTNER = {HELDOUT: {"messages": [{"role": "user", "content": "And now?"}], "reference": "Paris"}}
 
 
@@ -102,7 +104,7 @@ def judge_slowest(text: str) -> None:
         example = CHECK_TABLE.kinds[name].passing if name in CHECK_TABLE.kinds else None
         told = {"messages": example.messages, "reference": example.reference or "Paris"} if example else {}
         answer = Answer(text, FinishReason.STOP, vars=row, **told)
-        judge = bind({"brief": CHECKS["brief"], "low": CHECKS["low"], name: check}, Path())
+        judge = bind(SIBLINGS | {name: check}, Path())
         with hang_guard(name):
             outcome = judge(answer)[name]
         assert outcome.score is None or math.isfinite(outcome.score)
