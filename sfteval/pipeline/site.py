@@ -19,7 +19,7 @@ from sfteval.report.files import verdicts_text, write_picture, write_summary
 from sfteval.report.junit import junit
 from sfteval.report.markdown import summary
 from sfteval.report.site import Cell, RunCard, Site, SiteWriter
-from sfteval.store import RunQueries, RunStore
+from sfteval.store import RunQueries, RunStore, read_history
 from sfteval.train.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _site(
         general=frozenset(general),
         cells=_cells(queries, against_base, columns, manifests),
         steps=_cells(queries, steps, columns, manifests, alpha=ALPHA / max(1, len(steps) * len(columns))),
-        trainings=list(_trainings(manifests)),
+        trainings=list(trainings_of(manifests, store.root)),
         problems=[str(problem) for problem in store.problems()],
     )
 
@@ -166,7 +166,7 @@ def _parent_weights(manifest: Manifest) -> str:
     return str(identity.get("weights", ""))
 
 
-def _trainings(manifests: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
+def trainings_of(manifests: Sequence[Manifest], runs_dir: Path) -> Iterator[dict[str, Any]]:
     """Yield each training that a run's model came from, once, with the runs that evaluated it."""
     runs: dict[str, list[str]] = {}
     for manifest in manifests:
@@ -175,7 +175,31 @@ def _trainings(manifests: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
     for path, evaluated in runs.items():
         data = read_manifest(path)
         if data is not None:
-            yield {"path": path, "name": Path(path).parent.name, "runs": evaluated, "data": data}
+            ended = data.get("hooks") or {}
+            why = f"kept step {ended.get('kept')}: {ended.get('why')}" if ended else ""
+            looks = list(_looks(runs_dir, Path(path), data)) if ended else []
+            made = {"path": path, "name": Path(path).parent.name, "runs": evaluated, "data": data}
+            yield made | {"decision": why, "looks": looks}
+
+
+def _looks(runs_dir: Path, path: Path, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what suites said while a training ran: of the history whose end is the manifest's, names being reused."""
+    written = (data.get("config", {}).get("hooks") or {}).get("runs_dir")
+    roots = [runs_dir, path.parent.parent, *([Path(written)] if written else [])]
+    files = [file for root in dict.fromkeys(roots) for file in sorted((root / "trainings").glob("*.jsonl"))]
+    for file in files:
+        with suppress(StoreError):
+            events = read_history(file)
+            if events and events[-1] == {"event": "end"} | data["hooks"]:
+                yield from (row for event in events if event["event"] == "look" for row in _look_rows(event))
+                return
+
+
+def _look_rows(event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for gate in event["gates"]:
+        budget = gate["threshold"] if gate["demand"] == "no_regression" else None
+        figures = {name: gate[name] for name in ("difference", "low", "high")}
+        yield figures | {"step": event["step"], "name": gate["gate"].rsplit("/", 1)[-1], "budget": budget}
 
 
 def _columns(releases: Mapping[str, Mapping[str, Any]], means: Sequence[Mapping[str, Any]]) -> list[Place]:

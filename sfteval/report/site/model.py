@@ -92,7 +92,8 @@ class Site:
         general: Suites that measure what the base model knew before.
         cells: Change against base, by (run, place).
         steps: Change against the checkpoint before, bounds corrected for the number of looks.
-        trainings: path, name, runs, data (the training manifest).
+        trainings: path, name, runs, data (the training manifest), decision (what the hook kept, and why), looks (rows
+            of step, name, difference, low, high, budget).
         problems: What is wrong with other runs of the store.
     """
 

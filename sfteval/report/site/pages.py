@@ -84,7 +84,7 @@ def _training(site: Site, made: Mapping[str, Any], writer: SiteWriter, name: str
     data = made["data"]
     curve = [point | {"step": point.get("step", number)} for number, point in enumerate(data.get("curve", []), start=1)]
     pictures = {field: charts.curve_chart(curve, field, title) for field, title in (LOSS, RATE, NORM)}
-    pictures["suites"] = charts.suites_chart(data.get("looks", []))
+    pictures["suites"] = charts.suites_chart(made["looks"])
     _put_charts(writer, name, pictures)
     cards = [card for card in site.runs if card.id in made["runs"]]
     _write(
