@@ -68,7 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteCollector | None:
     """Collect `*.suite.yaml` and `families.yaml`."""
-    return SuiteCollector.from_parent(parent, path=file_path) if is_suite_path(file_path) else None
+    if not is_suite_path(file_path):
+        return None
+    parent.config.stash[_SESSION].paths.append(file_path)
+    return SuiteCollector.from_parent(parent, path=file_path)
 
 
 class SuiteCollector(pytest.File):
@@ -76,10 +79,7 @@ class SuiteCollector(pytest.File):
 
     def collect(self) -> Iterator[GateItem]:
         """Yield one item per gate; all faults of the file are raised at once."""
-        from sfteval.pipeline.planning import load_file
-
-        loaded = load_file(self.path, self.config.rootpath)
-        self.config.stash[_SESSION].files.extend(loaded)
+        loaded = self.config.stash[_SESSION].load(self.path)
         for gate in (gate for file in loaded for gate in file.gates):
             yield GateItem.from_parent(self, name=gate.id, gate=gate)
 
@@ -126,7 +126,8 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         """Start empty."""
         self.config = config
-        self.files: list[SuiteFile] = []
+        self.paths: list[Path] = []
+        self._loaded: dict[Path, tuple[SuiteFile, ...]] = {}
         self.release: Release | None = None
         self.error: SftevalError | None = None
         self.rows: dict[str, dict[str, Any]] = {}
@@ -171,6 +172,26 @@ class Session:
                 self.codes.append(_code(error))
                 _stop(error)
 
+    def load(self, path: Path) -> tuple[SuiteFile, ...]:
+        """Return the suites of a file, read once. Raises InputError with its faults."""
+        from sfteval.pipeline.planning import load_file
+
+        if path not in self._loaded:
+            self._loaded[path] = load_file(path, self.config.rootpath)
+        return self._loaded[path]
+
+    def _files(self) -> list[SuiteFile]:
+        """Return every suite of the session, also those that `--lf` passes over and those that families pool.
+
+        The error rate is that of the whole plan, whatever is selected from it.
+        """
+        paths = list(dict.fromkeys(self.paths))
+        members = [
+            member for path in paths for file in self.load(path) for gate in file.gates for member in gate.members
+        ]
+        paths += [self.config.rootpath / member.path for member in members]
+        return [file for path in dict.fromkeys(paths) for file in self.load(path)]
+
     def _gather(self, gates: list[Gate]) -> None:
         from sfteval.pipeline.release import Release
         from sfteval.report.progress import progress
@@ -178,7 +199,7 @@ class Session:
         stream = sys.__stderr__
         live = stream is not None and stream.isatty() and not self.is_worker
         with progress(live=live) as watch:
-            self.release = Release(self.files, gates, self.settings, watch)
+            self.release = Release(self._files(), gates, self.settings, watch)
             self.release.verdicts()
 
     @pytest.hookimpl(wrapper=True)

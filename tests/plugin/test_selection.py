@@ -1,0 +1,61 @@
+"""What is selected is judged as a part of the whole plan: `-k`, `-x`, `--lf`, one file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plugin.conftest import gate, scripted
+
+
+@pytest.fixture
+def two(project: pytest.Pytester) -> pytest.Pytester:
+    """Return the project with a second suite of the same skill, which every model passes."""
+    (project.path / "suites" / "second.suite.yaml").write_text(
+        "suite: second\nskill: format\nsamples: q.jsonl\nchecks:\n  brief: {max_words: 3}\n"
+        "gates:\n  - {check: brief, no_regression: {against: base, margin: 0.2}}\n"
+    )
+    scripted(project, "worse", "no")
+    return project
+
+
+def rows(project: pytest.Pytester) -> dict[str, dict[str, object]]:
+    return {row["node"]: row for row in json.loads((project.path / "v.json").read_text())["gates"]}
+
+
+def test_last_failed_judges_within_the_whole_plan(two: pytest.Pytester) -> None:
+    options = ("--previous", "none", "--verdicts", "v.json", "-o", "cache_dir=cache")
+    assert gate(two, *options, candidate="worse").ret == 1
+    whole = rows(two)
+    again = gate(two, *options, "--lf", candidate="worse")
+    assert again.ret == 1
+    again.assert_outcomes(failed=2)
+    selected = rows(two)
+    assert set(selected) == {
+        "suites/answers.suite.yaml::polite-no_regression-against-base",
+        "suites/families.yaml::format-no_regression-against-base",
+    }
+    for node, row in selected.items():
+        for figure in ("verdict", "n", "difference", "low", "high", "detectable"):
+            assert row[figure] == whole[node][figure], (node, figure)
+
+
+def test_a_family_alone_brings_its_members(two: pytest.Pytester) -> None:
+    roles = ("--candidate", "scripted:good.yaml", "--base", "scripted:base.yaml", "--previous", "none")
+    result = two.runpytest("suites/families.yaml", *roles, "--verdicts", "v.json")
+    assert result.ret == 0
+    (row,) = rows(two).values()
+    assert (row["verdict"], row["n"]) == ("PASS", 80)
+
+
+def test_first_failure_ends_the_session_with_its_code(two: pytest.Pytester) -> None:
+    result = gate(two, "--previous", "none", "-x", candidate="worse")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+
+
+def test_a_name_selects_gates(two: pytest.Pytester) -> None:
+    result = gate(two, "--previous", "none", "-k", "second", "--verdicts", "v.json")
+    assert result.ret == 0
+    assert list(rows(two)) == ["suites/second.suite.yaml::brief-no_regression-against-base"]
