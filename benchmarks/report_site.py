@@ -93,6 +93,7 @@ def make_store(root: Path, runs: int, suites: int, samples: int) -> None:
     files = load_files([root / "suites"], root)
     here = Path.cwd()
     os.chdir(root)
+    base = "scripted:run-000.yaml"
     for run in range(runs):
         digits = "0123456789"[: 1 + run % 4]
         replies = [{"contains": f"{digit}: ", "reply": f"The rain of run {run}."} for digit in digits]
@@ -100,11 +101,12 @@ def make_store(root: Path, runs: int, suites: int, samples: int) -> None:
         Path(f"run-{run:03}.yaml").write_text(yaml.safe_dump(model))
         if run == 0:
             continue
-        settings = Settings(f"scripted:run-{run:03}.yaml", "scripted:run-000.yaml", "latest" if run > 1 else "none")
+        settings = Settings(f"scripted:run-{run:03}.yaml", base, "latest" if run > 1 else "none")
         gates = [gate for file in files for gate in file.gates]
         release = Release(files, gates, settings)
         verdicts = release.verdicts()
         found = [verdict_row(verdicts[gate.node], release.runs) for gate in gates]
+        base = release.runs["base"].manifest.run_id
         leave_behind(found, rows_code(found), settings, Wanted())
     os.chdir(here)
 
