@@ -146,11 +146,10 @@ def _forgetting(case: Case) -> Iterator[Cause]:
     """The model knows less of what its base knew."""
     if case.high >= 0:
         return
-    others = ", ".join(
-        f"{name} {100 * drop:+.1f}" for name, drop in sorted(case.facts.drops.items(), key=lambda d: d[1])
-    )
-    beside = f"; beside it fell: {others}" if others else "; no other benchmark fell with it"
-    says = f"a drop of at least {-100 * case.high:.1f} points with nothing broken in form{beside}"
+    fallen = sorted(case.facts.drops.items(), key=lambda drop: drop[1])
+    named = ", ".join(f"{name} {100 * drop:+.1f}" for name, drop in fallen)
+    rest = f"; proven to fall: {named}" if named else "; no other benchmark is proven to fall"
+    says = f"a drop of at least {-100 * case.high:.1f} points with nothing broken in form{rest}"
     yield Cause("general_forgetting", says, 1.0, _ids([pair for pair in case.pairs if pair.change < 0]))
 
 

@@ -110,17 +110,18 @@ class _Maker:
             stops=_numerics(ours, theirs, 1),
             adapter=bool(ours.adapter),
             same_model=theirs is not None and (ours.weights, ours.adapter) == (theirs.weights, theirs.adapter),
-            drops=dict(self._drops(suites)),
+            drops=dict(self._drops(set() if gate.members else {(gate.suite, gate.task)})),
         )
 
     def _skill(self, suite: str) -> str:
         return str(self._candidate.manifest.extra.get("skills", {}).get(suite, ""))
 
-    def _drops(self, besides: set[str]) -> Iterator[tuple[str, float]]:
-        """Yield general benchmarks beside the gate's own whose drop is proven."""
+    def _drops(self, besides: set[tuple[str, str]]) -> Iterator[tuple[str, float]]:
+        """Yield general benchmarks beside the gate's own (all of them, for a family) whose drop is proven."""
         for verdict in self._verdicts:
             gate, comparison = verdict.gate, verdict.comparison
-            general = not gate.members and gate.suite not in besides and self._skill(gate.suite) == GENERAL
+            other = not gate.members and (gate.suite, gate.task) not in besides and gate.against == "base"
+            general = other and self._skill(gate.suite) == GENERAL
             if general and comparison.difference is not None and comparison.oriented[1] < 0:
                 yield gate.task or gate.suite, comparison.difference
 

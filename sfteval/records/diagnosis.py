@@ -76,7 +76,7 @@ class Facts:
         same_model: Both sides have the same weights and adapter.
         merged_difference: Largest logit difference between adapter and merged weights, as measured when merging.
         overlap: Samples of the gate's suite that stand in the reference's training data but not in the candidate's.
-        drops: Proven drops of other general benchmarks, by name.
+        drops: Proven drops of other general benchmarks against base (of all, for a family), by name.
     """
 
     generates: bool

@@ -33,8 +33,11 @@ def headline(rows: Sequence[Mapping[str, Any]], status: int) -> str:
 
 
 def _worst(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    blocking = [row for row in rows if row["blocks"]]
-    return sorted(blocking, key=lambda row: (-row["exit_code"], _better(row)))[:SHOWN]
+    """Return what objects, the worst first, each metric once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in sorted((row for row in rows if row["blocks"]), key=lambda row: (-row["exit_code"], _better(row))):
+        found.setdefault(name_of(row), row)
+    return list(found.values())[:SHOWN]
 
 
 def _gains(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -98,7 +98,7 @@ def test_scores_without_answers_are_forgetting_only_where_a_drop_is_proven() -> 
     (cause,) = diagnose(case(found, facts))
     assert cause.cause == "general_forgetting"
     assert cause.says == (
-        "a drop of at least 20.0 points with nothing broken in form; beside it fell: facts -30.0, arithmetic -20.0"
+        "a drop of at least 20.0 points with nothing broken in form; proven to fall: facts -30.0, arithmetic -20.0"
     )
     assert names(case(found, facts, low=-0.1, high=0.01)) == ["sampling_noise"]
 

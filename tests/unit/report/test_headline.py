@@ -40,3 +40,11 @@ def test_nothing_objects() -> None:
 def test_lower_is_better_is_read_the_other_way_round() -> None:
     found = headline([row("bits", -0.2, -0.3, -0.1, higher_is_better=False)], 0)
     assert found == "Ship: no gate objects; s bits improved +20.0."
+
+
+def test_a_metric_that_objects_twice_is_told_once() -> None:
+    rows = [
+        row("facts", -0.061, -0.089, -0.034, blocks=True, exit_code=1),
+        row("facts", -0.05, -0.08, -0.02, blocks=True, exit_code=1, against="previous"),
+    ]
+    assert headline(rows, 1) == "Do not ship: s facts -6.1 points [-8.9, -3.4] against base."
