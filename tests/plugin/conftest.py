@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 
-# pytester forgets modules that a run inside the process imports; C extensions cannot be imported twice
+# pytester forgets what a run inside the process imports: C extensions cannot be imported twice, and the rest costs
+# each run seconds (sfteval itself is imported anew, so that no registry outlives its test)
 import duckdb  # noqa: F401
+import filelock  # noqa: F401
+import hypothesis.core  # noqa: F401
+import jsonschema  # noqa: F401
 import numpy as np  # noqa: F401
+import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
+import pydantic  # noqa: F401
 import pytest
+import rich.live  # noqa: F401
+import rich.markdown  # noqa: F401
+import rich.progress  # noqa: F401
+import ruamel.yaml  # noqa: F401
 import scipy.special
 import scipy.stats  # noqa: F401
 import vl_convert  # noqa: F401
+import yaml  # noqa: F401
 
 QUESTIONS = 40
 

@@ -93,8 +93,9 @@ def test_mistakes_in_the_file_are_one_message(
 
 
 def test_entries_of_files_that_are_not_collected_are_left_alone(project: pytest.Pytester) -> None:
-    (project.path / "suites" / "other.suite.yaml").write_text("suite: other\n")
-    accepted(project, entry("suites/other.suite.yaml::x"))
+    answers = (project.path / "suites" / "answers.suite.yaml").read_text()
+    (project.path / "suites" / "other.suite.yaml").write_text(answers.replace("suite: answers", "suite: other"))
+    accepted(project, entry(NODE.replace("answers", "other")))
     options = ("--candidate", "scripted:good.yaml", "--base", "scripted:base.yaml", "--previous", "none")
     assert project.runpytest("suites/answers.suite.yaml", *options).ret == 0
 
