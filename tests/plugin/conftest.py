@@ -15,8 +15,8 @@ import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pydantic  # noqa: F401
 import pytest
-import rich.live  # noqa: F401
-import rich.markdown  # noqa: F401
+import rich.live
+import rich.markdown
 import rich.progress  # noqa: F401
 import ruamel.yaml  # noqa: F401
 import scipy.special
