@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import load_tokenizer, resolve
+from sfteval.backends.cache import cache_dir
 from sfteval.errors import Fault, InputError
 from sfteval.pipeline.commands import load_given
 from sfteval.pipeline.suite_paths import is_suite_path
@@ -47,12 +48,17 @@ def audit_data(path: Path, *, show: int = 0, progress: bool = True) -> dict[str,
     reference = resolve(config.model, relative_to=path.parent)
     template = chat_template(load_tokenizer(reference.tokenizer), config.model)
     with watching(live=progress) as watch:
-        found = inspect(config, template, protected_by(config), watch)
+        found = inspect(config, template, protected_by(config), watch, cache=encodings_folder())
     if found.faults.kinds["source"]:
         raise InputError(found.faults.listed())
     refused = [line["reason"] for line in found.audit["budgets"] if line["broken"]]
     head = {"config": str(path), "model": config.model, "refused": refused, "warnings": warnings_of(found.audit)}
     return head | found.audit | {"shown": found.shown(show)}
+
+
+def encodings_folder() -> Path:
+    """Return where the token ids of training rows are kept."""
+    return cache_dir() / "encodings"
 
 
 def protected_by(config: TrainingConfig) -> Protected:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval.backends import resolve
 from sfteval.errors import DiskError, Fault, InputError
 from sfteval.keys import content_key, file_key
-from sfteval.pipeline.audit import protected_by
+from sfteval.pipeline.audit import encodings_folder, protected_by
 from sfteval.pipeline.commands import evaluate_model, load_given, metric_rows
 from sfteval.pipeline.training import _source
 from sfteval.records import Suite
@@ -77,7 +77,7 @@ def _run(
 ) -> dict[str, Any]:
     reference = resolve(config.model)
     source, protected = _source(config.model, reference), protected_by(config)
-    trained = train(config, source, output=home / "checkpoints", protected=protected)
+    trained = train(config, source, output=home / "checkpoints", protected=protected, cache=encodings_folder())
     base, signs = judged
     means = _means(str(trained.checkpoint), suites, home)
     row = dict(point) | {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
 from sfteval.errors import Fault, InputError
-from sfteval.pipeline.audit import protected_by
+from sfteval.pipeline.audit import encodings_folder, protected_by
 from sfteval.report.looks import show_look
 from sfteval.train import ModelSource, load_config, train
 
@@ -39,7 +39,9 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
     source = _source(config.model, reference)
     watch = _watch(config, source, output or Path(config.output), live=progress)
     protected = protected_by(config)
-    return train(config, source, output=output, progress=progress, watch=watch, protected=protected)
+    return train(
+        config, source, output=output, progress=progress, watch=watch, protected=protected, cache=encodings_folder()
+    )
 
 
 def speaks() -> bool:

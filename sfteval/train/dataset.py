@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sfteval.errors import Fault, InputError, TrainingError
 from sfteval.train.audit import Auditor, Protected, budget_lines, pieces_of, require
+from sfteval.train.encodings import encodings
 from sfteval.train.masks import Encoded, MaskError, encode
 from sfteval.train.rows import Faults, Row, RowFault, iter_rows, make_row
 from sfteval.train.split import Split, split_rows
@@ -67,7 +68,12 @@ class Inspected:
 
 
 def prepare(
-    config: TrainingConfig, template: ChatTemplate, protected: Protected | None = None, watch: Watch | None = None
+    config: TrainingConfig,
+    template: ChatTemplate,
+    protected: Protected | None = None,
+    watch: Watch | None = None,
+    *,
+    cache: Path | None = None,
 ) -> Prepared:
     """Read, encode, audit, split; refuse what the config's budget does not allow.
 
@@ -76,13 +82,14 @@ def prepare(
         template: The model's chat template.
         protected: What no row may overlap with.
         watch: Called with (what, rows done, None) while it runs.
+        cache: Where encodings are kept, so that the same rows are tokenised once; None keeps none.
 
     Raises:
         InputError: Broken rows or rows that cannot be masked, more than the budget allows.
         AuditError: Another budget is broken.
         TrainingError: Nothing left to train on.
     """
-    found = inspect(config, template, protected, watch)
+    found = inspect(config, template, protected, watch, cache=cache)
     dropped = any(line["broken"] for line in found.audit["budgets"] if line["name"] == "dropped")
     if dropped or found.faults.kinds["source"]:
         raise InputError(found.faults.listed())
@@ -96,7 +103,12 @@ def prepare(
 
 
 def inspect(
-    config: TrainingConfig, template: ChatTemplate, protected: Protected | None = None, watch: Watch | None = None
+    config: TrainingConfig,
+    template: ChatTemplate,
+    protected: Protected | None = None,
+    watch: Watch | None = None,
+    *,
+    cache: Path | None = None,
 ) -> Inspected:
     """Read, encode, audit and split everything that can be; see `prepare`.
 
@@ -109,7 +121,8 @@ def inspect(
         raise InputError(Fault(str(config.file or "config"), found, "samples of the suites", "Use: sfteval train"))
     store: Store = DiskStore(Path(config.output)) if data.streaming else MemoryStore()
     reader = _Reader(config, template, store, Auditor(template, data.max_length, protected or Protected()), watch)
-    sources = [reader.read(source) for source in data.train]
+    with encodings(cache, data, template) as reader.encoded:
+        sources = [reader.read(source) for source in data.train]
     split = split_rows(sources, [source.weight for source in data.train], data.holdout, config.seed)
     audit = reader.auditor.report(store.row, reader.records, reader.faults)
     audit |= {
@@ -133,6 +146,7 @@ class _Reader:
         self.data, self.template, self.store, self.auditor = config.data, template, store, auditor
         self.watch = watch or (lambda what, done, total: None)
         self.faults, self.good, self.numbers = Faults(), 0, dict[str, int]()
+        self.encoded: Callable[[Row, Callable[[], Encoded]], Encoded] = lambda row, encode: encode()
 
     @property
     def records(self) -> int:
@@ -194,5 +208,8 @@ class _Reader:
         return None
 
     def _encode(self, row: Row) -> Encoded:
-        data = self.data
-        return encode(row.turns, self.template, data.loss_on, tools=row.tool_list, prompt_weight=data.prompt_weight)
+        def anew() -> Encoded:
+            data = self.data
+            return encode(row.turns, self.template, data.loss_on, tools=row.tool_list, prompt_weight=data.prompt_weight)
+
+        return self.encoded(row, anew)

@@ -76,6 +76,11 @@ def take_as_plain(model: Any) -> None:
     _plain[model] = type(model.get_output_embeddings()) is torch.nn.Linear
 
 
+def take_whole(model: Any) -> None:
+    """Let the head's weights be used by the model's own forward alone: elsewhere they may lie in other processes."""
+    _plain[model] = False
+
+
 @torch.no_grad()
 def _same_logits(model: Any, head: Any) -> bool:
     was_training = [(module, module.training) for module in model.modules()]

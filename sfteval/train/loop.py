@@ -25,6 +25,7 @@ from sfteval.train.batches import label_count, label_weight
 from sfteval.train.heads import label_nll
 from sfteval.train.movement import check_gradients
 from sfteval.train.processes import share_gradients, share_sum, world
+from sfteval.train.sharding import accumulate_sharded, sharding, shares
 from sfteval.train.trained import CurvePoint
 from sfteval.train.trial import accumulate, check_first_loss
 
@@ -53,6 +54,7 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         self.doubts: list[str] = []
         self.packing: dict[str, Any] = {}
         super().__init__(**arguments)
+        self.finished: Any = self.model
 
     def _send_telemetry(self) -> None:
         """Send nothing: a training tool has no business calling home."""
@@ -76,6 +78,10 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         micros = inputs["micro"]
         labels = sum(label_count(micro) for micro in micros)
         weight = sum(label_weight(micro) for micro in micros)
+        if sharding():
+            total = share_sum(self._sharded(model, shares(micros, rank, count), count / (weight or 1.0)))
+            self._record(total.item(), micros, labels)
+            return total
         mine = [self._prepare_inputs(micro) for micro in micros[rank::count]]
         # The model itself, not the wrapper that would average gradients over processes: they are summed below.
         total = accumulate(self.model, mine, weight, self.accelerator.backward)
@@ -84,6 +90,12 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         total = share_sum(total)
         self._record(total.item(), micros, labels)
         return total
+
+    def _sharded(self, model: Any, mine: list[tuple[Micro, bool]], scale: float) -> torch.Tensor:
+        # DeepSpeed's backward takes the optimiser's step too, when this is set.
+        last = self.accelerator.gradient_state._set_sync_gradients
+        moved = [(self._prepare_inputs(micro), counts) for micro, counts in mine]
+        return accumulate_sharded(model, moved, scale, self.accelerator.backward, last)
 
     def _record(self, loss: float, micros: list[Micro], labels: int) -> None:
         step = self.state.global_step + 1
@@ -167,7 +179,8 @@ def build_trainer(
             processing_class=tokenizer,
         )
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(GradientGuard())
+    if not sharding():  # else no process sees a whole gradient
+        trainer.add_callback(GradientGuard())
     return trainer
 
 

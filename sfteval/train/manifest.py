@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval._version import __version__
 from sfteval.errors import DiskError
 from sfteval.keys import file_key
+from sfteval.train.surroundings import code, environment
 
 if TYPE_CHECKING:
     from sfteval.train.config import TrainingConfig
@@ -61,12 +62,13 @@ def _has_its_shape(data: Any) -> bool:
 
 
 def config_entries(config: TrainingConfig) -> dict[str, Any]:
-    """Return the resolved config, its file and the hash of the file's bytes."""
+    """Return the resolved config, its file, the hash of the file's bytes, and the commits of the code."""
     return {
         "config": config.model_dump(mode="json"),
         "config_file": str(config.file or ""),
         "config_sha256": config.fingerprint,
         "seed": config.seed,
+        "code": code(config.file.parent if config.file else Path.cwd()),
     }
 
 
@@ -107,7 +109,7 @@ def parent_entries(source: ModelSource) -> dict[str, Any]:
 
 
 def machine_entries() -> dict[str, Any]:
-    """Return versions and hardware."""
+    """Return versions, hardware and the environment that matters."""
     import torch
 
     names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
@@ -122,4 +124,5 @@ def machine_entries() -> dict[str, Any]:
             "device": "cuda" if torch.cuda.is_available() else "cpu",
             "machine": platform.machine(),
         },
+        "environment": environment(),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sfteval.errors import Fault, InputError, TrainingError
+from sfteval.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,21 +18,12 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-MANAGED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 
 
 def join_processes() -> None:
-    """Connect to the other processes, if the launcher started any.
-
-    Raises:
-        InputError: The launcher asks for FSDP or DeepSpeed, whose sharded models this loop cannot check.
-    """
+    """Connect to the other processes, if the launcher started any."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return
-    for name in MANAGED:
-        if os.environ.get(name, "false").lower() in ("true", "1"):
-            do = "Launch without it: each process holds the whole model"
-            raise InputError(Fault("accelerate launch", f"{name}={os.environ[name]}", "plain data parallelism", do))
     import torch
     from accelerate import PartialState
 

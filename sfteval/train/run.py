@@ -25,6 +25,7 @@ from sfteval.train.manifest import config_entries, data_entries, machine_entries
 from sfteval.train.methods import check_parent
 from sfteval.train.processes import in_the_first, join_processes
 from sfteval.train.rates import rate_warning
+from sfteval.train.sharding import check_sharding, gather, sharding
 from sfteval.train.template import chat_template
 from sfteval.train.trained import Trained
 from sfteval.train.unfinished import clear_checkpoints, newest_checkpoint, training_folder
@@ -46,6 +47,7 @@ def train(
     progress: bool = False,
     watch: Watch | None = None,
     protected: Protected | None = None,
+    cache: Path | None = None,
 ) -> Trained:
     """Train and save.
 
@@ -56,6 +58,7 @@ def train(
         progress: Show a live bar if the terminal is one.
         watch: Runs the config's `hooks` on the live model.
         protected: Samples of suites and benchmarks that no row may hold.
+        cache: Where token ids are kept, so that the same rows are tokenised once.
 
     Raises:
         AuditError: The rows break a budget: too long, or overlapping with what the model will be judged by.
@@ -71,6 +74,7 @@ def train(
             Fault(f"{config.file or 'config'}: hooks", found, "a watch", "Use sfteval train, or pass watch")
         )
     check_parent(config.method, model)
+    check_sharding(config)
     join_processes()
     tokenizer = load_tokenizer(model)
     if config.new_tokens:
@@ -79,7 +83,7 @@ def train(
         add_tokens(tokenizer, config.new_tokens)
     template = chat_template(tokenizer, model.name)
     with watching(live=progress) as reading:
-        data = prepare(config, template, protected, reading)
+        data = prepare(config, template, protected, reading, cache=cache)
     with training_folder(output or Path(config.output), config.name, _key(config, model, data)) as (folder, final):
         trainer, held_out = _fit(config, model, data, folder, progress=progress, watch=watch)
         watched: dict[str, Any] = (watch.result if watch else None) or {}
@@ -89,7 +93,7 @@ def train(
         entries = config_entries(config) | machine_entries() | _outcome(trainer, held_out)
         entries |= {"data": data_entries(config, data), "parent": parent_entries(model), "warnings": list(warnings)}
         entries |= {"started": started.isoformat(), "seconds": seconds, "hooks": watched or None}
-        in_the_first(lambda: _write(trainer.model, template, model, data, folder, entries))
+        in_the_first(lambda: _write(trainer.finished, template, model, data, folder, entries))
     return Trained(
         checkpoint=final / "checkpoint",
         manifest=final / "training.json",
@@ -163,25 +167,34 @@ def _fit(
     before = _held_out_loss(trainer.model, data, pad)
     if watch is not None:
         trainer.add_callback(WatchCallback(watch, trainer.curve))
-    trainer.add_callback(Saving(config.checkpoints, trainer.curve))
+    if not sharding():
+        trainer.add_callback(Saving(config.checkpoints, trainer.curve))
     resumed = newest_checkpoint(folder)
     clear_checkpoints(folder, keep=resumed.path if resumed else None)
     _run(trainer, config.name, resumed, progress=progress)
+    if sharding():
+        gather(trainer, lambda: adapt(load_model(source), config, tokenizer))
     kept = (watch.result or {}).get("kept") if watch else None
-    movement.check(trainer.model, sum(point.rate > 0 for point in trainer.curve[:kept]))
-    return trainer, (before, _held_out_loss(trainer.model, data, pad))
+
+    def checked() -> float | None:
+        movement.check(trainer.finished, sum(point.rate > 0 for point in trainer.curve[:kept]))
+        return _held_out_loss(trainer.finished, data, pad)
+
+    return trainer, (before, in_the_first(checked))
 
 
 def _try(trainer: StepTrainer, config: TrainingConfig, data: Prepared) -> None:
     """Run the pre-flight that needs weights, and lay the rows out as it allows."""
+    import torch
+
     from sfteval.train.checkpoint import generation_config
     from sfteval.train.preflight import check_packs
     from sfteval.train.trial import check_stops, doubts, own_loss, try_model
 
     batches, optimizer = trainer.batches, config.optimizer
-    trial = try_model(
-        trainer.model, data.train, batches.pad_id, packing=optimizer.packing, backward=trainer.accelerator.backward
-    )
+    # DeepSpeed's own way begins with its engine, which there is not yet.
+    backward = torch.autograd.backward if sharding() else trainer.accelerator.backward
+    trial = try_model(trainer.model, data.train, batches.pad_id, packing=optimizer.packing, backward=backward)
     shortest = min(data.train, key=lambda row: len(row.ids))
     prompt = shortest.ids[: shortest.spans[0][0]] or shortest.ids[:1]
     check_stops(trainer.model, data.template, generation_config(trainer.model, data.template), prompt)
@@ -229,7 +242,7 @@ def _check_length(config: TrainingConfig, model: Any, longest: int) -> None:
 
 
 def _outcome(trainer: StepTrainer, held_out: Pair) -> dict[str, Any]:
-    parameters = list(trainer.model.parameters())
+    parameters = list(trainer.finished.parameters())
     return {
         "curve": [dataclasses.asdict(point) for point in trainer.curve],
         "steps": len(trainer.curve),

@@ -12,9 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sfteval.errors import InputError
 from sfteval.pipeline.training import train_from, trained_row
-from sfteval.train.processes import in_the_first, join_processes, world
+from sfteval.train.processes import in_the_first, world
 
 ROWS = [[("user", f"question {i}"), ("assistant", f"answer {i * 7}")] for i in range(16)]
 
@@ -54,15 +53,3 @@ def test_two_processes_give_the_result_of_one_and_write_once(tiny_base, tmp_path
 def test_one_process_is_alone():
     assert world() == (0, 1)
     assert in_the_first(lambda: 7) == 7
-
-
-@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_sharded_launches_are_refused_by_name(monkeypatch, name):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv(name, "true")
-    with pytest.raises(InputError) as caught:
-        join_processes()
-    assert str(caught.value) == (
-        f"accelerate launch: found {name}=true; expected plain data parallelism. "
-        "Launch without it: each process holds the whole model"
-    )

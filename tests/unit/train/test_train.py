@@ -14,6 +14,7 @@ from sfteval.errors import AuditError, InputError, ModelError, TrainingError
 from sfteval.keys import file_key
 from sfteval.quiet import library_noise_off
 from sfteval.train import ModelSource, load_config, train
+from sfteval.train.surroundings import code, environment
 
 ANSWERS = {"one": "first!", "two": "second.", "three": "ja"}
 ROWS = [[("user", question), ("assistant", answer)] for question, answer in ANSWERS.items()]
@@ -121,6 +122,8 @@ def test_layout_and_manifest(overfitted, tiny_base):
     assert (manifest["seed"], manifest["steps"], manifest["format"]) == (3, 120, 1)
     assert set(manifest["versions"]) >= {"torch", "transformers", "trl", "peft", "python", "sfteval"}
     assert set(manifest["hardware"]) == {"cpus", "threads", "memory_bytes", "device", "machine"}
+    assert manifest["environment"] == environment()
+    assert manifest["code"] == code(folder)
 
 
 def test_generation_stops_at_the_trained_token_and_at_the_old_ones(overfitted):
