@@ -2,11 +2,13 @@
 
     python benchmarks/training.py --model ~/.cache/sfteval/models/smollm2 --data ../shared/data
     python benchmarks/training.py --quick --json
-    python benchmarks/training.py --model DIR --work full --steps 2
+    python benchmarks/training.py --model DIR --work full --steps 2 --results training.jsonl
 
 300 real chats (Open Assistant threads and Dolly rows of at most 512 tokens), labels by sfteval's mask engine for both
 sides, eight rows per optimiser step (TRL's default), one seed. Each arm is a process of its own, one after the other,
-and reports the time of its optimiser steps, the loss of each, and its peak memory:
+and reports the time of its optimiser steps, the loss of each, and its peak memory. `--results FILE` keeps each arm as
+soon as it is there; the same line again runs what is missing. An arm that fails, or takes longer than `--minutes`, is
+named, and the others go on (exit code 1):
 
 - `sfteval`: packs, labelled positions only;
 - `trl_default`: `SFTTrainer` as it comes, `use_cpu=True` (bf16 autocast, activation checkpointing);
@@ -23,6 +25,7 @@ import argparse
 import gzip
 import itertools
 import json
+import math
 import os
 import random
 import statistics
@@ -250,52 +253,89 @@ def gemm_rate() -> float:
 
 
 def run_arm(options: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Run one arm as a process and return its figures."""
+    """Run one arm as a process and return its figures, or why there are none."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, __file__, "--arm", name, "--scratch", scratch, "--model", options.model]
         command += ["--data", options.data, "--steps", str(options.steps), "--work", options.work]
         command += ["--quick"] if options.quick else []
         environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        most = 60 * options.minutes
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=most)
+        except subprocess.TimeoutExpired:
+            return {"arm": name, "failed": f"not finished after {options.minutes:g} minutes"}
     if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
+        return {"arm": name, "failed": done.stderr.strip()[-3000:] or f"exit code {done.returncode}"}
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{name}: {result['tokens_per_second']:.1f} tokens/s, {result['seconds']:.1f} s", file=sys.stderr, flush=True)
     return result
+
+
+def known_arms(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what an earlier run kept under the same settings."""
+    if options.results is None or not options.results.exists():
+        return {}
+    lines = [json.loads(line) for line in options.results.read_text(encoding="utf-8").splitlines()]
+    return {one["arm"]: one for one in lines if one["settings"] == settings and "failed" not in one}
+
+
+def arms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return every arm's figures; each is kept when it is there, with the GEMM rate measured just before it."""
+    settings = {"model": options.model, "work": options.work, "steps": options.steps, "quick": options.quick}
+    found = known_arms(options, settings)
+    for name in options.arms.split(","):
+        if name not in found:
+            rate = gemm_rate()
+            found[name] = run_arm(options, name) | {"gemm_gflops": rate / 1e9, "settings": settings}
+            if options.results is not None:
+                with options.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found[name]) + "\n")
+        said = found[name].get("failed") or (
+            f"{found[name]['tokens_per_second']:.1f} tokens/s, {found[name]['seconds']:.1f} s"
+        )
+        print(f"{name}: {said}", file=sys.stderr, flush=True)
+    return {name: found[name] for name in options.arms.split(",")}
 
 
 def compared(options: argparse.Namespace) -> dict[str, Any]:
     """Run all arms and put them side by side."""
-    rate = gemm_rate()
-    found = {name: run_arm(options, name) for name in options.arms.split(",")}
-    mine = found["sfteval"]
+    found = arms(options)
+    mine = found.get("sfteval", {"failed": "not run"})
     for figures in found.values():
-        figures["gemm_share"] = figures["flops"] / figures["seconds"] / rate
-        figures["times_faster"] = mine["tokens_per_second"] / figures["tokens_per_second"]
-        apart = [abs(a - b) for a, b in zip(mine["losses"], figures["losses"], strict=True)]
-        figures["largest_loss_difference"] = max(apart)
-    return {"work": options.work, "steps": options.steps, "gemm_gflops": rate / 1e9, "arms": found}
+        if "failed" in figures:
+            continue
+        figures["gemm_share"] = figures["flops"] / figures["seconds"] / figures["gemm_gflops"] / 1e9
+        if "failed" not in mine:
+            figures["times_faster"] = mine["tokens_per_second"] / figures["tokens_per_second"]
+            apart = [abs(a - b) for a, b in zip(mine["losses"], figures["losses"], strict=True)]
+            figures["largest_loss_difference"] = max(apart)
+    return {"work": options.work, "steps": options.steps, "arms": found}
 
 
 def table(result: dict[str, Any]) -> str:
     """Return the table."""
-    first = next(iter(result["arms"].values()))
-    head = (
-        f"{result['work']}: {result['steps']} optimiser steps, {first['tokens']} tokens, {first['labels']} labels, "
-        f"{first['rows']} rows in all; GEMM {result['gemm_gflops']:.0f} GFLOP/s"
-    )
-    lines = [
-        head,
-        f"{'arm':>12} {'tokens/s':>9} {'sfteval is':>11} {'peak MB':>8} {'GEMM share':>11} {'loss differs by':>16}",
-    ]
-    for name, row in result["arms"].items():
-        peak = "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+    whole = [row for row in result["arms"].values() if "failed" not in row]
+    lines = []
+    if whole:
+        first = whole[0]
         lines.append(
-            f"{name:>12} {row['tokens_per_second']:9.1f} {row['times_faster']:10.2f}x {peak:>8} "
-            f"{row['gemm_share']:11.0%} {row['largest_loss_difference']:16.1e}"
+            f"{result['work']}: {result['steps']} optimiser steps, {first['tokens']} tokens, {first['labels']} labels, "
+            f"{first['rows']} rows in all; mean loss {statistics.fmean(first['losses']):.4f}"
         )
-    losses = statistics.fmean(first["losses"])
-    return "\n".join([*lines, f"mean loss {losses:.4f}"])
+    lines.append(
+        f"{'arm':>12} {'tokens/s':>9} {'sfteval is':>11} {'peak MB':>8} {'GFLOP/s':>8} {'GEMM share':>11} "
+        f"{'loss differs by':>16}"
+    )
+    for name, row in result["arms"].items():
+        if "failed" in row:
+            lines.append(f"{name:>12} failed: {row['failed'].splitlines()[-1]}")
+            continue
+        peak = "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+        faster, apart = row.get("times_faster", math.nan), row.get("largest_loss_difference", math.nan)
+        lines.append(
+            f"{name:>12} {row['tokens_per_second']:9.1f} {faster:10.2f}x {peak:>8} "
+            f"{row['flops'] / row['seconds'] / 1e9:8.0f} {row['gemm_share']:11.0%} {apart:16.1e}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -308,6 +348,8 @@ def main() -> int:
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--quick", action="store_true", help="made-up rows, two steps: does it run?")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--results", type=Path, help="JSONL: arms are appended, and not run again")
+    parser.add_argument("--minutes", type=float, default=20.0, help="the most that one arm may take")
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -319,7 +361,7 @@ def main() -> int:
         return 0
     result = compared(options)
     print(json.dumps(result) if options.json else table(result))
-    return 0
+    return 1 if any("failed" in row for row in result["arms"].values()) else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch
 from sfteval.errors import Fault, ModelError
 from sfteval.quiet import library_noise_off
 from sfteval.train.adapting import inject
+from sfteval.train.lora_fusion import fuse_lora
 from sfteval.train.methods import peft_config
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def build(config: Any, method: Method, options: PeftOptions | None = None) -> An
             return model
         if hasattr(settings, "init_lora_weights"):
             settings.init_lora_weights = True  # Others decompose weights, and there are none; shapes stay the same.
-        return inject(model, settings)
+        adapted = inject(model, settings)
+        fuse_lora(adapted)  # as the trainer does: it keeps less
+        return adapted
 
 
 def count(model: Any) -> Counts:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, linear, log_softmax
 
 from sfteval.train.masks import IGNORED
 from sfteval.train.packing import packed_attention
@@ -144,13 +144,13 @@ class _ChunkedNll(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(hidden), CHUNK):
             piece = slice(start, start + CHUNK)
-            logits = linear(hidden[piece], weight, bias).float()
+            logs = log_softmax(linear(hidden[piece], weight, bias).float(), -1)
             gold = labels[piece, None]
-            each = logits.logsumexp(-1) - logits.gather(1, gold)[:, 0]
+            each = -logs.gather(1, gold)[:, 0]
             share = None if weights is None else weights[piece]
             total += each.sum() if share is None else (each * share).sum()
             if any(wanted):
-                _add_gradients(piece, hidden, weight, _slope(logits, gold, share).to(weight.dtype), grads)
+                _add_gradients(piece, hidden, weight, _slope(logs, gold, share).to(weight.dtype), grads)
         ctx.save_for_backward(*[grad for grad in grads if grad is not None])
         ctx.given = [grad is not None for grad in grads]
         return total
@@ -161,11 +161,11 @@ class _ChunkedNll(torch.autograd.Function):
         return (*[next(saved) * outer[0] if given else None for given in ctx.given], None, None)
 
 
-def _slope(logits: torch.Tensor, gold: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
-    """Return the gradient of the loss in the logits [chunk, vocabulary]."""
-    slope = torch.softmax(logits, -1)
+def _slope(logs: torch.Tensor, gold: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
+    """Turn log-probabilities [chunk, vocabulary] into the loss's gradient in the logits, in their place."""
+    slope = logs.exp_()
     slope.scatter_add_(1, gold, torch.full_like(slope[:, :1], -1.0))
-    return slope if share is None else slope * share[:, None]
+    return slope if share is None else slope.mul_(share[:, None])
 
 
 def _add_gradients(

@@ -23,6 +23,7 @@ from sfteval.errors import DiskError, TrainingError
 from sfteval.quiet import library_noise_off
 from sfteval.train.batches import label_count, label_weight
 from sfteval.train.heads import label_nll
+from sfteval.train.lora_fusion import fuse_lora
 from sfteval.train.movement import check_gradients
 from sfteval.train.processes import share_gradients, share_sum, world
 from sfteval.train.sharding import accumulate_sharded, sharding, shares
@@ -53,8 +54,14 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         self.own_loss: float | None = None
         self.doubts: list[str] = []
         self.packing: dict[str, Any] = {}
+        self.precision: dict[str, Any] = {}
+        self.gathered: Any = None
         super().__init__(**arguments)
-        self.finished: Any = self.model
+
+    @property
+    def finished(self) -> Any:
+        """The model that end checks and checkpoint take: a plain one with the whole weights, if this one was cut."""
+        return self.model if self.gathered is None else self.gathered
 
     def _send_telemetry(self) -> None:
         """Send nothing: a training tool has no business calling home."""
@@ -84,7 +91,7 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
             return total
         mine = [self._prepare_inputs(micro) for micro in micros[rank::count]]
         # The model itself, not the wrapper that would average gradients over processes: they are summed below.
-        total = accumulate(self.model, mine, weight, self.accelerator.backward)
+        total = accumulate(self.model, mine, weight, self.accelerator.backward, self.accelerator.autocast)
         if count > 1:
             share_gradients(self.model.parameters())
         total = share_sum(total)
@@ -102,7 +109,7 @@ class StepTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped
         if not math.isfinite(loss):
             raise TrainingError(f"step {step}: the loss is {loss}; lower the learning rate or look at the rows")
         if step == 1 and self.own_loss is not None:
-            check_first_loss(loss, self.own_loss, dropout=_drops(self.model))
+            check_first_loss(loss, self.own_loss, dropout=_drops(self.model), rounded=bool(self.args.bf16))
         tokens = sum(int(m.get("attention_mask", torch.ones_like(m["input_ids"])).sum()) for m in micros)
         self.curve.append(CurvePoint(step, loss, self._get_learning_rate(), tokens, labels))
 
@@ -135,7 +142,14 @@ class GradientGuard(TrainerCallback):  # type: ignore[misc]  # transformers is u
 
 
 def build_trainer(
-    model: Any, tokenizer: Any, batches: StepBatches, *, settings: Optimizer, seed: int, scratch: Path
+    model: Any,
+    tokenizer: Any,
+    batches: StepBatches,
+    *,
+    settings: Optimizer,
+    seed: int,
+    scratch: Path,
+    bf16: bool = False,
 ) -> StepTrainer:
     """Return a trainer that takes every step of `batches` once. Checkpoints go to `scratch`, if any are asked for."""
     from datasets import Dataset
@@ -154,7 +168,7 @@ def build_trainer(
         weight_decay=0.0,
         max_grad_norm=CLIP,
         use_cpu=not torch.cuda.is_available(),
-        bf16=False,
+        bf16=bf16,
         activation_checkpointing=False,
         dataloader_pin_memory=False,
         seed=seed,
@@ -166,6 +180,8 @@ def build_trainer(
         # The plan itself knows where a resumed training goes on.
         ignore_data_skip=True,
     )
+    if not sharding():
+        fuse_lora(model)
     with library_noise_off(logging):
         # transformers does this when training starts, with a note on the screen; done here it has nothing to say.
         align_special_tokens(model, tokenizer)

@@ -136,32 +136,13 @@ def _fit(
     config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path, *, progress: bool, watch: Watch | None
 ) -> tuple[StepTrainer, Pair]:
     """Check, train, check again; return the trainer and the held-out loss before and after."""
-    from functools import partial
-
     from sfteval.train.adapting import adapt
-    from sfteval.train.batches import StepBatches, collate, plan_steps
-    from sfteval.train.loop import build_trainer
     from sfteval.train.movement import Movement
-    from sfteval.train.preflight import check_labels
     from sfteval.train.saving import Saving
     from sfteval.train.suite_callback import WatchCallback
 
-    tokenizer = data.template.tokenizer
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else data.template.stop_ids[0]
-    check_labels(data.split.train, data.train, partial(collate, pad_id=pad), data.template, config.data.loss_on)
-    model = load_model(source)
-    optimizer = config.optimizer
-    lengths = [len(row.ids) for row in data.train]
-    _check_length(config, model, max(lengths))
-    batches = StepBatches(data.train, plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed), pad)
-    trainer = build_trainer(
-        adapt(model, config, tokenizer),
-        tokenizer,
-        batches,
-        settings=optimizer,
-        seed=config.seed,
-        scratch=folder,
-    )
+    trainer = _trainer(config, source, data, folder)
+    pad = trainer.batches.pad_id
     _try(trainer, config, data)
     movement = Movement(trainer.model)
     before = _held_out_loss(trainer.model, data, pad)
@@ -173,7 +154,7 @@ def _fit(
     clear_checkpoints(folder, keep=resumed.path if resumed else None)
     _run(trainer, config.name, resumed, progress=progress)
     if sharding():
-        gather(trainer, lambda: adapt(load_model(source), config, tokenizer))
+        gather(trainer, lambda: adapt(load_model(source), config, data.template.tokenizer))
     kept = (watch.result or {}).get("kept") if watch else None
 
     def checked() -> float | None:
@@ -181,6 +162,36 @@ def _fit(
         return _held_out_loss(trainer.finished, data, pad)
 
     return trainer, (before, in_the_first(checked))
+
+
+def _trainer(config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path) -> StepTrainer:
+    """Check the labels, load the model, and return the trainer of all steps."""
+    from functools import partial
+
+    from sfteval.train.adapting import adapt
+    from sfteval.train.batches import StepBatches, collate, plan_steps
+    from sfteval.train.loop import build_trainer
+    from sfteval.train.precision import choose
+    from sfteval.train.preflight import check_labels
+
+    tokenizer, optimizer = data.template.tokenizer, config.optimizer
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else data.template.stop_ids[0]
+    check_labels(data.split.train, data.train, partial(collate, pad_id=pad), data.template, config.data.loss_on)
+    model = load_model(source)
+    lengths = [len(row.ids) for row in data.train]
+    _check_length(config, model, max(lengths))
+    precision = in_the_first(lambda: choose(optimizer.precision if not sharding() else "fp32", model, folder))
+    trainer = build_trainer(
+        adapt(model, config, tokenizer),
+        tokenizer,
+        StepBatches(data.train, plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed), pad),
+        settings=optimizer,
+        seed=config.seed,
+        scratch=folder,
+        bf16=precision.name == "bf16",
+    )
+    trainer.precision = dataclasses.asdict(precision)
+    return trainer
 
 
 def _try(trainer: StepTrainer, config: TrainingConfig, data: Prepared) -> None:
@@ -252,5 +263,6 @@ def _outcome(trainer: StepTrainer, held_out: Pair) -> dict[str, Any]:
             "total": sum(value.numel() for value in parameters),
         },
         "clip": trainer.args.max_grad_norm,
+        "precision": trainer.precision,
         "preflight": {"own_loss": trainer.own_loss, **trainer.packing},
     }

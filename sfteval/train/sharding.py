@@ -128,7 +128,7 @@ def accumulate_sharded(
 
 
 def gather(trainer: Any, plain: Callable[[], Any]) -> None:
-    """Put the whole trained weights into a plain model of the first process: `trainer.finished`.
+    """Put the whole trained weights into a plain model of the first process: `trainer.gathered`.
 
     Args:
         trainer: After training; all processes call this.
@@ -156,6 +156,6 @@ def gather(trainer: Any, plain: Callable[[], Any]) -> None:
                 f"({(lost + unknown)[0]})"
             )
         model.load_state_dict(state, strict=False)
-        trainer.finished = model
+        trainer.gathered = model
 
     in_the_first(fill)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from sfteval.errors import DiskError, SftevalError
+from sfteval.train.precision import FILE as PRECISION
 from sfteval.train.processes import in_the_first
 from sfteval.train.trained import CurvePoint
 
@@ -77,7 +78,7 @@ def training_folder(output: Path, name: str, key: str) -> Iterator[tuple[Path, P
 
 
 def _finish(partial: Path, final: Path) -> None:
-    for leftover in (KEY, LOCK):
+    for leftover in (KEY, LOCK, PRECISION):
         (partial / leftover).unlink(missing_ok=True)
     partial.rename(final)
 

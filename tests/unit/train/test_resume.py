@@ -24,8 +24,8 @@ KILLED = """
 
     honest = loop.accumulate
 
-    def deadly(model, micros, weight, backward):
-        loss = honest(model, micros, weight, backward)
+    def deadly(*given):
+        loss = honest(*given)
         deadly.steps += 1
         if deadly.steps == {step}:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -61,7 +61,7 @@ def source(tiny_base):
 
 def picture(trained):
     manifest = json.loads(trained.manifest.read_text())
-    keys = ("curve", "holdout_loss", "steps", "data", "preflight")
+    keys = ("curve", "holdout_loss", "steps", "data", "preflight", "precision")
     tensors = load_file(trained.checkpoint / "adapter_model.safetensors")
     return {key: manifest[key] for key in keys}, {name: value.tolist() for name, value in tensors.items()}
 
@@ -147,9 +147,9 @@ def test_a_refused_training_leaves_nothing(config, source, tmp_path, monkeypatch
     honest = loop.accumulate
     taken = []
 
-    def broken(model, micros, weight, backward):
+    def broken(*given):
         taken.append(1)
-        return honest(model, micros, weight, backward) * (float("nan") if len(taken) == 4 else 1.0)
+        return honest(*given) * (float("nan") if len(taken) == 4 else 1.0)
 
     monkeypatch.setattr(loop, "accumulate", broken)
     with pytest.raises(TrainingError, match=r"^step 4: the loss is nan"):

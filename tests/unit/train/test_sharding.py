@@ -65,7 +65,8 @@ main_training_function: main
 @pytest.fixture
 def configured():
     def make(**fields):
-        return TrainingConfig.model_validate({"model": "m", "data": {"train": [{"path": "/rows.jsonl"}]}, **fields})
+        given = {"model": "m", "data": {"train": [{"path": "/rows.jsonl"}]}, **fields}
+        return TrainingConfig.model_validate_json(json.dumps(given))
 
     return make
 
@@ -184,9 +185,9 @@ def test_whole_weights_come_back_or_nothing_is_saved(tiny_base):
         trained.model.norm.weight.add_(1.0)
     state = {name: value for name, value in trained.state_dict().items() if name != "lm_head.weight"}
     accelerator = SimpleNamespace(get_state_dict=lambda model: state)
-    trainer = SimpleNamespace(accelerator=accelerator, model_wrapped=None, finished=None)
+    trainer = SimpleNamespace(accelerator=accelerator, model_wrapped=None, gathered=None)
     gather(trainer, lambda: plain)
-    torch.testing.assert_close(trainer.finished.model.norm.weight, trained.model.norm.weight, rtol=0, atol=0)
+    torch.testing.assert_close(trainer.gathered.model.norm.weight, trained.model.norm.weight, rtol=0, atol=0)
     del state["model.norm.weight"]
     with pytest.raises(TrainingError) as caught:
         gather(trainer, lambda: plain)
