@@ -2,33 +2,35 @@
 
     python benchmarks/engine.py --model ~/.cache/sfteval/models/smollm2 --data ../shared/data
     python benchmarks/engine.py --model DIR --quick --only arc_easy_0shot --json
+    python benchmarks/engine.py --model DIR --pairs 1 --json --out rows.jsonl   # again: goes on where it was ended
 
 Each workload is run by both on the same token ids, in interleaved pairs; lm-eval takes the fastest of its batch sizes
 1, 8 and 32 on 20 documents. Ratios above 1 mean that the engine is faster; FLOPs are counted by
-`torch.utils.flop_counter`, attention included, in a run that is not timed. For scores, tokenization is outside the
-timing on both sides. `gemm_share` is the share of the machine's own rate at the model's linear layers: FLOP/s while
-scoring, tokens per second of the linear layers alone at batch 64 while generating.
+`torch.utils.flop_counter` in a run that is not timed, attention by one rule on both sides: the pairs of query and key
+that may see each other (of lm-eval's n tokens of a row, padding included, n·(n+1)/2), whatever a kernel computes beside
+them. For scores, tokenization is outside the timing on both sides. `gemm_share` is the share of the machine's own rate
+at the model's linear layers: FLOP/s while scoring, tokens per second of the linear layers alone at batch 64 while
+generating.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import json
 import math
 import statistics
 import sys
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from engine_work import ROLLING_WINDOW, SEED, WORKS, Source, Work
+from engine_flops import Shapes, counting
+from engine_work import ROLLING_WINDOW, SEED, WORKS, Source, Work, rows_of
 
 from sfteval.engine import Engine, EngineStats, ModelLimits
 from sfteval.records import Generate, Response, Score
@@ -37,21 +39,6 @@ BATCH_SIZES = (1, 8, 32)
 LONG_PAIR_SECONDS = 300
 DECODE_BATCH = 64
 SCORE_ROWS = 2048
-
-
-def attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Count a CPU attention call, which torch 2.13's counter leaves out."""
-    batch, heads, queries, width = query
-    return int(2 * batch * heads * queries * key[2] * (width + value[3]))
-
-
-@contextlib.contextmanager
-def counting() -> Iterator[Any]:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    op = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with FlopCounterMode(display=False, custom_mapping={op: attention_flops}) as counter:
-        yield counter
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
@@ -71,39 +58,6 @@ def peak_memory() -> Iterator[dict[str, float | None]]:
     if status.exists():
         peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), "")
         found["mb"] = int(peak.split()[1]) / 1024 if peak else None
-
-
-class Shapes:
-    """The shapes of a model's forward passes, and the FLOPs that they stand for: counted without computing anything."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._seen: Counter[tuple[tuple[int, ...], Any]] = Counter()
-
-    @contextlib.contextmanager
-    def recorded(self) -> Iterator[None]:
-        """Record the shape of every forward pass inside (no cache: scoring only)."""
-
-        def note(_: Any, args: Any, given: dict[str, Any]) -> None:
-            ids = given.get("input_ids", args[0] if args else None)
-            self._seen[(tuple(ids.shape), given.get("logits_to_keep", 0))] += 1
-
-        handle = self._model.register_forward_pre_hook(note, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def flops(self) -> float:
-        """Return the FLOPs of all recorded passes, each distinct shape counted once on a model without data."""
-        hollow = copy.deepcopy(self._model).to("meta")
-        total = 0.0
-        for (shape, keep), times in self._seen.items():
-            with counting() as counter, torch.no_grad():
-                hollow(torch.zeros(shape, dtype=torch.long, device="meta"), logits_to_keep=keep)
-            total += times * counter.get_total_flops()
-        self._seen.clear()
-        return total
 
 
 class Peer:
@@ -239,14 +193,18 @@ def load(path: str) -> tuple[Any, Any]:
     return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(path)
 
 
-def with_lora(path: str) -> Any:
+@contextlib.contextmanager
+def with_lora(model: Any) -> Iterator[Any]:
+    """Put a random LoRA on the model, and take it off again: one model in memory, as the engine holds them."""
     import peft
 
     torch.manual_seed(SEED)
-    model = peft.get_peft_model(
-        load(path)[0], peft.LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)
-    )
-    return model.eval()
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False))
+    try:
+        yield adapted.eval()
+    finally:
+        adapted.unload()
+        vars(model).pop("peft_config", None)
 
 
 def options_of(argv: list[str] | None) -> argparse.Namespace:
@@ -256,7 +214,8 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=sorted(WORKS), help="this workload only (repeatable)")
     parser.add_argument("--quick", action="store_true", help="a few documents, one pair; proves that it runs")
     parser.add_argument("--documents", type=int, help="at most this many documents per workload")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs (at most 3 where one takes 5 minutes)")
+    parser.add_argument("--out", type=Path, help="append each row here as soon as it is there; rows it has are not run")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one object per line")
     options = parser.parse_args(argv)
@@ -279,37 +238,57 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(row: dict[str, Any], as_json: bool) -> None:
-    if as_json or "skipped" in row:
+    if as_json or "failed" in row:
         print(json.dumps(row), flush=True)
         return
     cells = (f"{name} {value}" for name, value in row.items() if name != "work")
     print(f"{row['work']:30s} " + "  ".join(cells), flush=True)
 
 
+def known(out: Path | None, asked: dict[str, Any]) -> set[str]:
+    """Return the workloads that the file has rows of, made with the same options."""
+    rows = rows_of(out) if out is not None and out.exists() else []
+    return {row["work"] for row in rows if row.get("asked") == asked and "failed" not in row}
+
+
+def keep(out: Path | None, row: dict[str, Any]) -> None:
+    if out is not None:
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def row_of(name: str, source: Source, peer: Peer, model: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
+    """Measure one workload; one that cannot be measured says why and costs the others nothing."""
+    try:
+        work = WORKS[name](source)
+        with with_lora(model) if work.adapter else contextlib.nullcontext(model) as judged:
+            its_peer = Peer(judged, tokenizer) if work.adapter else peer
+            return measure(work, its_peer, Ours(judged, tokenizer), options, judged)
+    except FileNotFoundError as missing:
+        return {"work": name, "failed": f"no data at {missing.filename}"}
+    except Exception as error:  # noqa: BLE001
+        return {"work": name, "failed": f"{type(error).__name__}: {error}"}
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; 0 if every workload ran, 1 if one was skipped."""
+    """Print the table; 0 if every workload ran, 1 if one did not."""
     options = options_of(argv)
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     model, tokenizer = load(options.model)
-    peer, ours = Peer(model, tokenizer), Ours(model, tokenizer)
+    peer = Peer(model, tokenizer)
     source = Source(options.data, peer.lm, options.documents, options.new_tokens)
     print(json.dumps(header(options)), flush=True)
-    skipped = 0
+    asked = {"documents": options.documents, "pairs": options.pairs, "new_tokens": options.new_tokens}
+    done, failed = known(options.out, asked), 0
     for name in options.only or WORKS:
-        try:
-            work = WORKS[name](source)
-        except FileNotFoundError as missing:
-            skipped += 1
-            report({"work": name, "skipped": f"no data at {missing.filename}"}, options.json)
+        if name in done:
             continue
-        if work.adapter:
-            adapted = with_lora(options.model)
-            row = measure(work, Peer(adapted, tokenizer), Ours(adapted, tokenizer), options, adapted)
-        else:
-            row = measure(work, peer, ours, options, model)
+        row = row_of(name, source, peer, model, tokenizer, options)
+        failed += "failed" in row
         report(row, options.json)
-    return 1 if skipped else 0
+        keep(options.out, row | {"asked": asked} | header(options))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

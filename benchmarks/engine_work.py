@@ -1,7 +1,7 @@
 """Published benchmark files in; the workloads of `benchmarks/engine.py` out, as token ids.
 
 Prompts follow lm-eval 0.4.13's task YAML (arc_easy, hellaswag, mmlu, gsm8k, wikitext, ifeval). Data is read from a
-folder of downloads, never copied; a workload whose file is absent raises FileNotFoundError and is skipped by name.
+folder of downloads, never copied; a workload whose file is absent raises FileNotFoundError, and its row says so.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `resolve` finds and checks the files, `identify` hashes them, `open_backend` gives a model that answers requests,
 `WeightsPool` lets an adapter and its base share one model in memory, `pull` fetches a small real model without a hub,
-`ScriptedBackend` is a fake for tests.
+`respond_together` asks several models at once, `ScriptedBackend` is a fake for tests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sfteval.backends.references import Kind, ModelReference, checkpoint_of, resolve
     from sfteval.backends.script import Script
     from sfteval.backends.scripted import ScriptedBackend
+    from sfteval.backends.together import Question, respond_together
     from sfteval.backends.tokenizer_files import load_tokenizer
     from sfteval.backends.weights import WeightsPool
 
@@ -29,6 +30,7 @@ _HOMES = {
     "LivingModel": "living",
     "LoadedBackend": "opening",
     "ModelReference": "references",
+    "Question": "together",
     "RecordedAnswer": "recorded",
     "RecordedBackend": "recorded",
     "Script": "script",
@@ -42,6 +44,7 @@ _HOMES = {
     "pull": "pulling",
     "pulled": "pulling",
     "resolve": "references",
+    "respond_together": "together",
 }
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "LivingModel",
     "LoadedBackend",
     "ModelReference",
+    "Question",
     "RecordedAnswer",
     "RecordedBackend",
     "Script",
@@ -63,6 +67,7 @@ __all__ = [
     "pull",
     "pulled",
     "resolve",
+    "respond_together",
 ]
 
 

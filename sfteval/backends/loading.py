@@ -19,7 +19,7 @@ from sfteval.errors import Fault, ModelError
 from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 FAILURES = (
@@ -85,11 +85,40 @@ def attach(model: Any, reference: ModelReference) -> Any:
             adapted = PeftModel.from_pretrained(model, str(reference.path), autocast_adapter_dtype=False)
         except FAILURES as error:
             raise ModelError(_unloadable(reference.path, "adapter", error)) from error
-    missing = [str(w.message) for w in said if "missing adapter keys" in str(w.message)]
-    if missing:
-        advice = "The adapter does not fit this base model; check base_model_name_or_path, or save it again."
-        raise ModelError(Fault(str(reference.path), missing[0][:300], "weights for the whole adapter", advice))
+    _refuse_missing(reference, [str(w.message) for w in said if "missing adapter keys" in str(w.message)])
     return adapted.float().eval()
+
+
+def fits_beside(adapted: Any, reference: ModelReference) -> bool:
+    """Say whether PEFT can hold the adapter beside those of `adapted`: same method, inside the layers, same rows."""
+    config = read_json(reference.path / "adapter_config.json")
+    held = list(adapted.peft_config.values())
+    rows = adapter_rows(reference)
+    return (
+        all(one.peft_type == config.get("peft_type") and not one.is_prompt_learning for one in held)
+        and config.get("bias", "none") == "none"
+        and rows in (None, adapted.get_input_embeddings().weight.shape[0])
+    )
+
+
+def attach_beside(adapted: Any, reference: ModelReference, name: str) -> None:
+    """Put a further adapter on, under PEFT's `name`. Raises ModelError as `attach` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            options = {"autocast_adapter_dtype": False, "torch_device": str(adapted.device)}
+            found = adapted.load_adapter(str(reference.path), name, **options)
+        except FAILURES as error:
+            raise ModelError(_unloadable(reference.path, "adapter", error)) from error
+    keys = list(found.missing_keys)
+    _refuse_missing(reference, [f"Found missing adapter keys: {keys}."] if keys else [])
+    adapted.float().eval()
+
+
+def _refuse_missing(reference: ModelReference, said: Sequence[str]) -> None:
+    if said:
+        advice = "The adapter does not fit this base model; check base_model_name_or_path, or save it again."
+        raise ModelError(Fault(str(reference.path), said[0][:300], "weights for the whole adapter", advice))
 
 
 def probe(model: Any) -> torch.Tensor:

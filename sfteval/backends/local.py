@@ -26,6 +26,8 @@ class LocalBackend:
 
     Attributes:
         identity: What the model is, by content.
+        reference: Where it lies.
+        weights: The pool that its weights are in.
         text: Its tokenization.
         template: The chat template in use, None if there is none.
         stats: What the engine computed for the last `respond`, None before it.
@@ -47,9 +49,9 @@ class LocalBackend:
             weights: Pool to share loaded weights through; its owner closes it. A private one if left out.
             token_budget: Tokens per forward pass, the engine's choice if left out.
         """
-        self._reference = reference
+        self.reference = reference
         self._private = weights is None
-        self._weights = weights or WeightsPool()
+        self.weights = weights or WeightsPool()
         self._token_budget = token_budget
         self._engine: Engine | None = None
         self.stats: EngineStats | None = None
@@ -64,16 +66,17 @@ class LocalBackend:
         """Answer every request once, in batches. Raises ModelError if the weights cannot be loaded."""
         if not requests:
             return
-        with self._weights.using(self._reference, self.identity) as model:
-            self.stats = self._engine_for(model).run(requests, on_batch)
+        with self.weights.using(self.reference, self.identity) as model:
+            self.stats = self.engine_on(model).run(requests, on_batch)
 
     def close(self) -> None:
         """Free the weights (those in a shared pool stay until the pool is closed)."""
         self._engine = self._engine_model = None
         if self._private:
-            self._weights.close()
+            self.weights.close()
 
-    def _engine_for(self, model: Any) -> Engine:
+    def engine_on(self, model: Any) -> Engine:
+        """Return the engine that answers with `model`, which the pool has yielded for this reference."""
         from sfteval.engine import Engine, ModelLimits
 
         if self._engine is None or self._engine_model is not model:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+BASE_VOICE = "__base__"
+"""PEFT's name for no adapter, where rows of one batch name theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:

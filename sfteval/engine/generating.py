@@ -2,7 +2,8 @@
 
 Waiting prompts are sorted by length class, then depth first, so that neighbours share prefixes and memory is
 predictable. Each turn fills the free slots (only the prompt tokens that the last prompt did not share go through the
-body), then adds one token to every row in progress; a row that ends leaves at once.
+body), then adds one token to every row in progress; a row that ends leaves at once. Rows may speak with adapters of
+their own (`Row.voice`): a prefill holds rows of one voice, a decoding step rows of all.
 """
 
 from __future__ import annotations
@@ -54,12 +55,13 @@ class Generator:
         self._slots = Slots()
         self._active: list[Row] = []
         self._waiting: deque[Row] = deque()
-        self._carried, self._carried_tokens = Carried(), trie.NO_TOKENS
+        self._carried, self._carried_tokens, self._carried_voice = Carried(), trie.NO_TOKENS, ""
 
     def generate(self, rows: Sequence[Row], emit: Callable[[Sequence[Response]], None]) -> None:
         """Answer every row."""
         if self._joinable:
-            find_trunks(rows)
+            for voice in {row.voice for row in rows}:
+                find_trunks([row for row in rows if row.voice == voice])
         self._waiting = deque(sorted(rows, key=_place))
         while self._waiting or self._active:
             for turn, shrink in ((self._admit, self._smaller_prefill), (self._step, self._fewer_rows)):
@@ -80,7 +82,8 @@ class Generator:
             longest, trunks = max(longest, row.own), trunks | {row.trunk}
             rows = len(self._active) + len(wave) + 1
             held = rows * (longest + ROOM_TOKENS) + held_tokens(trunks)
-            crowded = held > self._kv_tokens or (wave and (row.solo or wave[0].solo))
+            apart = wave and (row.solo or wave[0].solo or row.voice != wave[0].voice)
+            crowded = held > self._kv_tokens or apart
             if rows > 1 and crowded:
                 break
             wave.append(self._waiting.popleft())
@@ -88,7 +91,7 @@ class Generator:
 
     def _prefill(self, wave: list[Row]) -> list[Response]:
         sequences = [row.tokens() for row in wave]
-        if wave[0].solo:
+        if wave[0].solo or wave[0].voice != self._carried_voice:
             self._forget()
         tree = trie.build(sequences, self._carried_tokens)
         self._carried_tokens = trie.NO_TOKENS
@@ -110,7 +113,7 @@ class Generator:
                 raise
             return done
         self._tally.tokens_distinct += len(tree.tokens)
-        self._carried_tokens = sequences[tree.order[-1]]
+        self._carried_tokens, self._carried_voice = sequences[tree.order[-1]], wave[0].voice
         return done
 
     def _prefill_pass(self, tree: trie.Trie, step: packing.Pass, wave: Sequence[Row]) -> torch.Tensor:
@@ -119,7 +122,7 @@ class Generator:
         plan = TreePass(step, self._carried, lambda i, *held: self._store(wave[i], slots[i], *held))
         nodes = slice(step.start, step.stop)
         tokens, depths = torch.from_numpy(tree.tokens[nodes])[None], torch.from_numpy(tree.depths[nodes])[None]
-        hidden = self._wiring.hidden(tokens, depths, plan)[0]
+        hidden = self._wiring.hidden(tokens, depths, plan, [wave[0].voice])[0]
         rows = torch.tensor([tree.ends[i] - step.start for i in step.exports], dtype=torch.long)
         logits = self._logits(hidden[rows.to(hidden.device)]) if len(rows) else hidden[:0]
         self._carried = plan.kept
@@ -156,7 +159,7 @@ class Generator:
             return []
         plan = self._slots.step([row.trunk for row in self._active])
         tokens = torch.tensor([[row.output[-1]] for row in self._active])
-        hidden = self._wiring.hidden(tokens, plan.positions, plan)[:, -1]
+        hidden = self._wiring.hidden(tokens, plan.positions, plan, [row.voice for row in self._active])[:, -1]
         logits = self._logits(hidden)
         self._slots.lengths[: self._slots.count] += 1
         self._tally.tokens_forwarded += len(tokens)
@@ -179,7 +182,7 @@ class Generator:
         for place, row, token in reversed(list(zip(places, rows, tokens, strict=True))):
             if token is None:
                 self._leave(place, wipe=True)
-                done.append(self._suspects.check(row.job.request.key, row.tokens()))
+                done.append(self._broken(row))
                 continue
             self._tally.tokens_generated += 1
             response = row.take(token)
@@ -198,7 +201,7 @@ class Generator:
         for place, row, whole in reversed(list(zip(places, rows, sound, strict=True))):
             self._leave(place, wipe=True)
             if row.solo and not whole:
-                done.append(self._suspects.check(row.job.request.key, row.tokens()))
+                done.append(self._broken(row))
                 continue
             row.solo |= not whole
             self._waiting.appendleft(row)
@@ -209,6 +212,12 @@ class Generator:
             row.trunk = None if row.solo else row.trunk
         self._forget()
         return done
+
+    def _broken(self, row: Row) -> Response:
+        """Return the failure of a row whose logits are not finite, with the layer named."""
+        if self._wiring.voices is not None:
+            self._wiring.voices.names = [row.voice]
+        return self._suspects.check(row.job.request.key, row.tokens())
 
     def _leave(self, place: int, wipe: bool = False) -> Row:
         """Take a row out; the last one moves into its slot."""
@@ -241,6 +250,6 @@ class Generator:
         return []
 
 
-def _place(row: Row) -> tuple[int, bytes]:
-    """Sort by length class below the trunk (powers of two), longest first, then depth first."""
-    return -(row.own // ROOM_TOKENS).bit_length(), trie.sort_key(row.job.prompt)
+def _place(row: Row) -> tuple[int, str, bytes]:
+    """Sort by length class below the trunk (powers of two), longest first, then by voice, then depth first."""
+    return -(row.own // ROOM_TOKENS).bit_length(), row.voice, trie.sort_key(row.job.prompt)

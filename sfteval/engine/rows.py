@@ -33,6 +33,7 @@ class Row:
         output: Tokens generated so far, the end-of-turn token included.
         trunk: What it shares with other prompts; its keys and values are held once.
         solo: Its logits were not finite in a packed prefill; it is prefilled alone next time.
+        voice: PEFT's name of its adapter, where models share the batch; "" where there is one model.
     """
 
     job: GenerateJob
@@ -42,14 +43,18 @@ class Row:
     end_of_turn: frozenset[int]
     output: list[int] = field(default_factory=list)
     solo: bool = False
+    voice: str = ""
     trunk: Trunk | None = None
 
     @classmethod
-    def of(cls, job: GenerateJob, decode: Callable[[Sequence[int]], str], end_of_turn: frozenset[int]) -> Row:
+    def of(
+        cls, job: GenerateJob, decode: Callable[[Sequence[int]], str], end_of_turn: frozenset[int], voice: str = ""
+    ) -> Row:
         """Begin a generation."""
         settings = job.request.generation
         chooser = Chooser.of(settings, job.request.seed, job.prompt, end_of_turn)
-        return cls(job, chooser, StopFinder(settings.stop, decode, settings.min_tokens), decode, end_of_turn)
+        stop = StopFinder(settings.stop, decode, settings.min_tokens)
+        return cls(job, chooser, stop, decode, end_of_turn, voice=voice)
 
     @property
     def length(self) -> int:

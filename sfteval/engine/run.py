@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +29,7 @@ from sfteval.records import Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sfteval.records import Request
+    from sfteval.records import Generate, Request
 
 FLUSH_RESPONSES = 64
 FLUSH_SECONDS = 5.0
@@ -75,7 +76,7 @@ class Engine:
             msg = "the model is in training mode, so dropout would change every answer; call model.eval() first"
             raise EngineError(msg)
         tally = Tally(requests=len(requests))
-        outbox = _Outbox(on_batch, tally)
+        outbox = Outbox(on_batch, tally)
         jobs = self._accepted(requests, outbox)
         if jobs:
             with torch.no_grad():
@@ -83,13 +84,27 @@ class Engine:
         outbox.flush()
         return tally.stats()
 
-    def _accepted(self, requests: Sequence[Request], outbox: _Outbox) -> list[Job]:
+    def begin(self, requests: Sequence[Generate], voice: str) -> Begun:
+        """Accept generations that will share their batches with other models'; the model is switched to this one.
+
+        Args:
+            requests: What is asked.
+            voice: PEFT's name of the adapter.
+        """
+        taken = [accept(request, self._limits) for request in requests]
+        jobs = [one for one in taken if not isinstance(one, Response | ScoreJob)]
+        with torch.no_grad():
+            verdict = self._probed(jobs) if jobs else None
+        rows = [Row.of(job, self._decode, self._limits.end_of_turn, voice) for job in jobs]
+        return Begun(rows, [one for one in taken if isinstance(one, Response)], verdict, self._tokens)
+
+    def _accepted(self, requests: Sequence[Request], outbox: Outbox) -> list[Job]:
         taken = [accept(request, self._limits) for request in requests]
         outbox.add([one for one in taken if isinstance(one, Response)])
         return [one for one in taken if not isinstance(one, Response)]
 
-    def _answer(self, jobs: Sequence[Job], outbox: _Outbox, tally: Tally) -> None:
-        budget = Budget(self._tokens or DEFAULT_TOKENS.get(input_device(self._model).type, 4096), tally)
+    def _answer(self, jobs: Sequence[Job], outbox: Outbox, tally: Tally) -> None:
+        budget = budget_of(self._model, self._tokens, tally)
         verdict = self._probed(jobs)
         tally.fallback = verdict.reason
         suspects = Suspects(self._model, self._limits.pad)
@@ -135,7 +150,22 @@ def _length(job: Job) -> int:
     return len(job.tokens) if isinstance(job, ScoreJob) else len(job.prompt) + job.request.generation.max_tokens
 
 
-class _Outbox:
+def budget_of(model: Any, tokens: int | None, tally: Tally) -> Budget:
+    """Return the token budget to begin with; None chooses by device."""
+    return Budget(tokens or DEFAULT_TOKENS.get(input_device(model).type, 4096), tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Generations of one model, ready to run: rows, what was refused, what the probe found, the token budget."""
+
+    rows: list[Row]
+    refused: list[Response]
+    verdict: Verdict | None
+    tokens: int | None
+
+
+class Outbox:
     """Hands responses over in batches of at most FLUSH_RESPONSES, or what there is after FLUSH_SECONDS."""
 
     def __init__(self, on_batch: Callable[[Sequence[Response]], None], tally: Tally) -> None:
@@ -144,6 +174,7 @@ class _Outbox:
         self._since = time.monotonic()
 
     def add(self, responses: Sequence[Response]) -> None:
+        """Take responses that are done."""
         self._held.extend(responses)
         self._tally.failures += sum(one.failure is not None for one in responses)
         self._tally.truncated += sum(one.truncated > 0 for one in responses)
@@ -153,6 +184,7 @@ class _Outbox:
             self._send(len(self._held))
 
     def flush(self) -> None:
+        """Hand over what is left."""
         if self._held:
             self._send(len(self._held))
 

@@ -16,7 +16,9 @@ import torch
 from sfteval.engine.attention import Plan, UnsupportedModelError, attending, attention_configs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from sfteval.engine.voices import Voices
 
 # Rows per projection: enough for the full GEMM rate, few enough that a large vocabulary's logits stay small.
 ROW_CHUNK = 256
@@ -45,12 +47,14 @@ class Wiring:
 
     Args:
         model: Causal LM in eval mode, PEFT wrapper or not.
+        voices: Tells the rows' adapters apart, where several models share a batch.
 
     Raises:
         UnsupportedModelError: The body cannot be told from the head.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, voices: Voices | None = None) -> None:
+        self.voices = voices
         self.causal = causal_model(model)
         self.body: Any = self.causal.get_decoder() if hasattr(self.causal, "get_decoder") else None
         if self.body is None or self.body is self.causal:
@@ -64,14 +68,19 @@ class Wiring:
         self._configs = attention_configs(self.causal)
         self._output: type[Any] | None = None
 
-    def hidden(self, tokens: torch.Tensor, positions: torch.Tensor | None, plan: Plan | None) -> torch.Tensor:
+    def hidden(
+        self, tokens: torch.Tensor, positions: torch.Tensor | None, plan: Plan | None, names: Sequence[str] = ()
+    ) -> torch.Tensor:
         """Return the body's last hidden states, [batch, tokens, width].
 
         Args:
             tokens: Ids, [batch, tokens].
             positions: Position ids of the same shape; None for the model's own counting.
             plan: Who attends to what; None for the model's own causal attention.
+            names: Each row's adapter, where the wiring has voices.
         """
+        if self.voices is not None:
+            self.voices.names = list(names)
         given: dict[str, Any] = {"input_ids": tokens.to(self.device), "use_cache": False}
         if positions is not None:
             given["position_ids"] = positions.to(self.device)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from sfteval.backends import Question, respond_together
 from sfteval.compare import DRAWS
 from sfteval.keys import content_key, model_fingerprint
+from sfteval.pipeline.facts import counts, hardware, versions
 from sfteval.pipeline.follow_ups import FollowUps
 from sfteval.records import Generate, Item, Manifest, Run, Suite
 from sfteval.requests import Asked, continued, requests_for
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from sfteval.pipeline.others import Others
     from sfteval.pipeline.planning import Grader, Planned
     from sfteval.pipeline.steering import Steering
-    from sfteval.protocols import Backend
+    from sfteval.protocols import Backend, OnBatch
     from sfteval.records import Request, Response, Sample
     from sfteval.store import RunStore, RunWriter
 
 ROUNDS = 4
 """Most times that checks may ask again: base's answer, its score, two orders of a judge, and one to spare."""
-
-_PACKAGES = ("sfteval", "torch", "transformers", "peft", "lm-eval", "tokenizers")
-
 
 Watch = Callable[[str, int, int], None]
 """Is told (label, requests answered, requests in all): a progress bar, or nothing."""
@@ -81,6 +78,8 @@ class Evaluation:
         self._watch = watch
         self._fingerprint = model_fingerprint(backend.identity)
         self._answers: dict[str, Response] = {}
+        self._beside: Evaluation | None = None
+        self._early: set[str] = set()
         self._computed = 0
         self._reused = 0
         self._started, self._clock = datetime.now(UTC), time.monotonic()
@@ -121,6 +120,20 @@ class Evaluation:
         for suite in waiting:
             self._try(suite, label, steering, wait=True)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a run is held open."""
+        return self._open is not None
+
+    def shares_weights(self, other: Evaluation) -> bool:
+        """Say whether both models are one base under different adapters, or none."""
+        mine, theirs = self._backend.identity, other._backend.identity
+        return bool(mine.weights) and mine.weights == theirs.weights and mine.adapter != theirs.adapter
+
+    def let_speak_beside(self, other: Evaluation) -> None:
+        """Let another open evaluation's generations share the batches of this one's, suite by suite."""
+        self._beside = other
+
     def finish(self) -> Evaluated:
         """Make the run whole; every suite must be done."""
         manifest = self._manifest(time.monotonic() - self._clock)
@@ -139,8 +152,10 @@ class Evaluation:
     def answer_items(self, suite: str, items: Sequence[Item], label: str) -> list[Sample]:
         """Return the samples of some items of a suite; what is stored is not computed again."""
         grader = self._planned.graders[suite]
-        asked = [tuple(self._repeated(grader.watched(one)) for one in self._requests(item)) for item in items]
+        asked = self._asked(suite, items)
         name = f"{label} {suite}".strip()
+        if self._beside is not None:
+            self._speak_together(self._beside, suite, asked, name)
         spoken = self._through_turns(self._writer, items, asked, grader, name)
         asks = FollowUps(items, spoken, grader, self._others)
         for _ in range(ROUNDS):
@@ -163,6 +178,33 @@ class Evaluation:
         """The plan's fingerprint, and which repetition of it this is."""
         plan = self._planned.plan.fingerprint
         return content_key(plan, "again", self._again) if self._again else plan
+
+    def _asked(self, suite: str, items: Sequence[Item]) -> list[tuple[Asked, ...]]:
+        grader = self._planned.graders[suite]
+        return [tuple(self._repeated(grader.watched(one)) for one in self._requests(item)) for item in items]
+
+    def _speak_together(self, other: Evaluation, suite: str, asked: Sequence[Sequence[Asked]], label: str) -> None:
+        """Answer the first turns of both models at once; whatever asks for them later finds them answered."""
+        if suite not in other.suite_names or not self._unsaid(asked):
+            return
+        with other._writer.lease(suite, wait=False) as held:
+            if not held or other._writer.done(suite):
+                return
+            theirs = other._unsaid(other._asked(suite, other._planned.items(suite)))
+            if theirs:
+                sides = [(self, self._unsaid(asked)), (other, theirs)]
+                respond_together([side._question(requests, label) for side, requests in sides])
+
+    def _unsaid(self, asked: Sequence[Sequence[Asked]]) -> list[Request]:
+        """Return the generations that are not answered yet."""
+        found = {r.key: r for many in asked for one in many for r in one.requests if isinstance(r, Generate)}
+        return [request for key, request in found.items() if key not in self._answers]
+
+    def _question(self, requests: Sequence[Request], label: str) -> Question:
+        """Return what this model is asked ahead of its turn; the answers are stored as ever."""
+        self._early |= {request.key for request in requests}
+        self._computed += len(requests)
+        return Question(self._backend, requests, self._receiver(self._writer, requests, label))
 
     def _requests(self, item: Item) -> tuple[Asked, ...]:
         return requests_for(item, self._backend.text, self._fingerprint)
@@ -239,12 +281,14 @@ class Evaluation:
 
     def _respond(self, writer: RunWriter, backend: Backend, requests: Sequence[Request], label: str) -> None:
         """Let a model answer what is not stored yet."""
-        wanted = {request.key: request for request in requests}
+        wanted = {request.key: request for request in requests if request.key not in self._early}
         pending = [request for key, request in wanted.items() if key not in self._answers]
         self._reused += len(wanted) - len(pending)
         self._computed += len(pending)
-        if not pending:
-            return
+        if pending:
+            backend.respond(pending, self._receiver(writer, pending, label))
+
+    def _receiver(self, writer: RunWriter, pending: Sequence[Request], label: str) -> OnBatch:
         done = 0
         self._watch(label, 0, len(pending))
 
@@ -255,7 +299,7 @@ class Evaluation:
             done += len(responses)
             self._watch(label, done, len(pending))
 
-        backend.respond(pending, on_batch)
+        return on_batch
 
     def _manifest(self, seconds: float) -> Manifest:
         return self._manifest_of({suite: self._writer.samples(suite) for suite in self.suite_names}, seconds)
@@ -271,9 +315,9 @@ class Evaluation:
             seed=self._again,
             suites={file.suite.suite: file.fingerprint for file in suites},  # type: ignore[union-attr]
             metrics=self._planned.metrics,
-            counts=_counts([sample for each in samples.values() for sample in each]) | {"computed": known},
-            versions=_versions(),
-            hardware=_hardware(),
+            counts=counts([sample for each in samples.values() for sample in each]) | {"computed": known},
+            versions=versions(),
+            hardware=hardware(),
             started=self._started.isoformat(),
             finished=datetime.now(UTC).isoformat(),
             seconds=seconds,
@@ -289,29 +333,7 @@ class Evaluation:
         """Return how far each task of the sequential suites was drawn."""
         draws = {}
         for suite, mine in samples.items():
-            counts = Counter(sample.task for sample in mine)
+            seen = Counter(sample.task for sample in mine)
             for task, drawn in self._planned.drawn(suite).items():
-                draws[f"{suite}/{task}"] = {"population": drawn.population, "ends": drawn.ends(counts[task])}
+                draws[f"{suite}/{task}"] = {"population": drawn.population, "ends": drawn.ends(seen[task])}
         return {DRAWS: draws} if draws else {}
-
-
-def _counts(samples: Sequence[Sample]) -> dict[str, int]:
-    counts = Counter(sample.status.value for sample in samples)
-    totals = {name: sum(getattr(s, name) for s in samples) for name in ("prompt_tokens", "output_tokens", "truncated")}
-    return {"samples": len(samples), **counts, **totals}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _hardware() -> dict[str, Any]:
-    import os
-
-    return {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count() or 0}

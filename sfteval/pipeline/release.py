@@ -25,7 +25,7 @@ from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
 from sfteval.pipeline.steering import Steering
 from sfteval.plan import power_warnings
-from sfteval.records import Comparison, Suite, Waivers
+from sfteval.records import Comparison, Run, Suite, Waivers
 from sfteval.store import RunStore
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sfteval.pipeline.evaluate import Watch
     from sfteval.pipeline.planning import Planned
-    from sfteval.records import Gate, Role, Run, SuiteFile, Verdict
+    from sfteval.records import Gate, Role, SuiteFile, Verdict
 
 
 class Release:
@@ -100,9 +100,9 @@ class Release:
         if self._asked("previous"):
             self._find_previous()
         with Models(self._settings.candidate, self._settings.base, self._store) as models, ExitStack() as stack:
-            models.find("candidate")
-            base = self._find_base(models, planned, stack) if self._asked("base") else None
-            self._find_candidate(models, planned, base)
+            candidate = self._open_candidate(models, planned)
+            base = self._find_base(models, planned, stack, candidate) if self._asked("base") else None
+            self._find_candidate(candidate, planned, base, stack)
             if base is not None and "base" not in self.runs:
                 self.runs["base"] = self._finish_base(base, planned) if isinstance(base, Evaluation) else base
 
@@ -141,8 +141,20 @@ class Release:
                 raise
             self.missing["previous"] = str(error)
 
-    def _find_base(self, models: Models, planned: Planned, stack: ExitStack) -> Evaluation | Run | None:
-        """Return base's stored run, or its evaluation with all but the sequential suites answered."""
+    def _open_candidate(self, models: Models, planned: Planned) -> Evaluation | Run:
+        """Return the candidate's stored run, or its evaluation, not begun yet."""
+        found = models.find("candidate")
+        if isinstance(found, str):
+            return self._store.load(found)
+        return Evaluation(planned, found, self._store, self._watch, models.others())
+
+    def _find_base(
+        self, models: Models, planned: Planned, stack: ExitStack, candidate: Evaluation | Run
+    ) -> Evaluation | Run | None:
+        """Return base's stored run, or its evaluation with all but the sequential suites answered.
+
+        A candidate that shares its weights speaks beside it, where base is not answered yet.
+        """
         needed = {m.suite for gate in self._selected if gate.against == "base" for m in (gate.members or (gate,))}
         try:
             found = models.find("base")
@@ -153,22 +165,26 @@ class Release:
             return baseline_run(self._store, "base", found, self._settings)
         evaluation = Evaluation(planned.only(needed), found, self._store, self._watch, models.others())
         stack.enter_context(evaluation.opened(self._settings.run_ids.get("base")))
+        if isinstance(candidate, Evaluation) and candidate.shares_weights(evaluation):
+            stack.enter_context(candidate.opened(self._settings.run_ids.get("candidate")))
+            evaluation.let_speak_beside(candidate)
         evaluation.answer([name for name in evaluation.suite_names if not planned.drawn(name)], "base")
         return evaluation
 
-    def _find_candidate(self, models: Models, planned: Planned, base: Evaluation | Run | None) -> None:
-        """Read or make the candidate's run; base's, which grew beside it, ends first, so that `latest` is this one."""
-        found = models.find("candidate")
-        if isinstance(found, str):
-            self.runs["candidate"] = self._store.load(found)
+    def _find_candidate(
+        self, candidate: Evaluation | Run, planned: Planned, base: Evaluation | Run | None, stack: ExitStack
+    ) -> None:
+        """Take or make the candidate's run; base's, which grew beside it, ends first, so that `latest` is this one."""
+        if isinstance(candidate, Run):
+            self.runs["candidate"] = candidate
             return
         steering = Steering(self._judgeable, self.gates_in_plan, base, self.runs.get("previous"), self._without)
-        evaluation = Evaluation(planned, found, self._store, self._watch, models.others())
-        with evaluation.opened(self._settings.run_ids.get("candidate")):
-            evaluation.answer(evaluation.suite_names, "candidate", steering)
-            if isinstance(base, Evaluation):
-                self.runs["base"] = self._finish_base(base, planned)
-            self.evaluated["candidate"] = evaluation.finish()
+        if not candidate.is_open:
+            stack.enter_context(candidate.opened(self._settings.run_ids.get("candidate")))
+        candidate.answer(candidate.suite_names, "candidate", steering)
+        if isinstance(base, Evaluation):
+            self.runs["base"] = self._finish_base(base, planned)
+        self.evaluated["candidate"] = candidate.finish()
         self.runs["candidate"] = self.evaluated["candidate"].run
 
     def _finish_base(self, base: Evaluation, planned: Planned) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from engine_cases import VOCABULARY, answer, assert_same, decode, make, scores
+from pydantic import ValidationError
 
 from sfteval.engine import Engine, ModelLimits
 from sfteval.engine.wiring import Wiring
@@ -40,6 +41,18 @@ def test_requests_that_cannot_be_answered_fail_alone(request_, kind, message):
     assert got["k"].text is None
     assert got["good"].failure is None
     assert (stats.requests, stats.failures) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_tokens": 0}, "greater than or equal to 1"),
+        ({"stop": ("end", "")}, "at least 1 character"),
+    ],
+)
+def test_generations_of_nothing_cannot_be_asked_for(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        Generation(**settings)
 
 
 def test_the_embedding_bounds_the_vocabulary():
