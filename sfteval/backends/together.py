@@ -69,9 +69,8 @@ def _exact(held: Held, questions: Sequence[Question]) -> bool:
     voices = tuple(sorted(held.voice(one.backend.identity) for one in questions))
     if voices not in held.mixes:
         held.mixes[voices] = False
-        prompt = next((r.prompt for one in questions for r in one.generations if r.prompt), ())
-        if prompt and not why_not_mixed(held.adapted):
-            difference = mixed_difference(held.adapted, voices, held.speaking, prompt)
+        if not why_not_mixed(held.adapted):
+            difference = mixed_difference(held.adapted, voices, held.speaking)
             held.mixes[voices] = difference <= TOLERANCE
             if not held.mixes[voices]:
                 said = f"a batch that mixes adapters changes logits by {difference:.1e} of their spread"

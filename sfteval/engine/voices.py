@@ -73,27 +73,25 @@ def any_adapter(names: Sequence[str]) -> str:
 
 
 @torch.no_grad()
-def mixed_difference(model: Any, names: Sequence[str], speaking: Speaking, tokens: Sequence[int]) -> float:
+def mixed_difference(model: Any, names: Sequence[str], speaking: Speaking) -> float:
     """Return the largest difference of logits in a mixed batch and of each adapter alone, as a share of their spread.
 
     Args:
         model: The PEFT model.
         names: PEFT's names of the adapters, `BASE_VOICE` for the base.
         speaking: Switches the model to one adapter.
-        tokens: Some real token ids; a few are used.
     """
     causal, voices = causal_model(model), Voices(model)
-    device = causal.get_input_embeddings().weight.device
-    ids = torch.tensor([list(tokens[:PROBE_TOKENS])] * (2 * len(names)), device=device)
+    embedding = causal.get_input_embeddings().weight
+    tokens = torch.arange(PROBE_TOKENS, device=embedding.device) % embedding.shape[0]
+    ids = tokens.expand(2 * len(names), PROBE_TOKENS)
     voices.names = [*names, *names]
     with speaking(any_adapter(names)), voices.heard():
         mixed = causal(input_ids=ids, use_cache=False).logits.float()
-    worst = 0.0
+    differences = []
     for place, name in enumerate(voices.names):
         with speaking(name) as alone:
             logits = alone(input_ids=ids[:1], use_cache=False).logits[0].float()
         spread = (logits.max() - logits.min()).clamp(min=1e-9)
-        # Not max(): it loses a NaN.
-        difference = ((mixed[place] - logits).abs().max() / spread).item()
-        worst = worst if difference <= worst else difference
-    return worst
+        differences.append((mixed[place] - logits).abs().max() / spread)
+    return torch.stack(differences).max().item()
