@@ -123,10 +123,10 @@ def starving(monkeypatch, most: int):
     """Let a forward pass run out of memory beyond `most` tokens."""
     true = Wiring.hidden
 
-    def hidden(self, tokens, positions, plan):
+    def hidden(self, tokens, positions, plan, names=()):
         if tokens.numel() > most:
             raise torch.OutOfMemoryError("not enough memory: you tried to allocate 1 byte")
-        return true(self, tokens, positions, plan)
+        return true(self, tokens, positions, plan, names)
 
     monkeypatch.setattr(Wiring, "hidden", hidden)
 
@@ -175,16 +175,16 @@ def test_out_of_memory_while_generating_calls_rows_back(monkeypatch):
 def starving_rows(monkeypatch, most: int):
     true = Wiring.hidden
 
-    def hidden(self, tokens, positions, plan):
+    def hidden(self, tokens, positions, plan, names=()):
         if tokens.shape[0] > most:
             raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes")
-        return true(self, tokens, positions, plan)
+        return true(self, tokens, positions, plan, names)
 
     monkeypatch.setattr(Wiring, "hidden", hidden)
 
 
 def test_other_errors_are_not_taken_for_memory(monkeypatch):
-    def broken(self, tokens, positions, plan):
+    def broken(self, tokens, positions, plan, names=()):
         raise RuntimeError("size mismatch")
 
     model, requests = make("llama"), scores(15)
