@@ -143,7 +143,10 @@ def _key(data: Data, template: ChatTemplate) -> str | None:
         return None
     try:
         sources = [
-            [file_key(Path(source.path)) if source.path else source.place, source.model_dump(mode="json")]
+            [
+                file_key(Path(source.path)) if source.path else source.place,
+                source.model_dump_json(exclude={"path", "weight"}),
+            ]
             for source in data.train
         ]
     except OSError:
@@ -152,7 +155,7 @@ def _key(data: Data, template: ChatTemplate) -> str | None:
     tokenizer = hashlib.sha256(backend.to_str().encode()).hexdigest()
     names = content_key(template.tokenizer.special_tokens_map, template.stop_ids, template.specials)
     return content_key(
-        [[digest, {name: value for name, value in fields.items() if name != "path"}] for digest, fields in sources],
+        sources,
         [template.fingerprint, tokenizer, names],
         [data.loss_on, data.prompt_weight, data.max_length],
         [code, version("transformers"), version("tokenizers")],
