@@ -1,6 +1,6 @@
 """What the hook costs at its default share, and that it changes nothing: one training with it and one without.
 
-    python benchmarks/hook_cost.py [--config fixtures/demo/overtrained.yaml] [--epochs 12] [--json]
+    python benchmarks/hook_cost.py [--config fixtures/demo/overtrained.yaml] [--suites DIR] [--epochs 12] [--json]
 
 Trains the config twice from the same start, watched at the default share (5 % of the work, counted in tokens before
 step 1; `action: log`, `keep: last`, so that both go to the end) and unwatched, and compares every loss and weight.
@@ -37,15 +37,18 @@ def main() -> int:
     """Train twice, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(ROOT / "fixtures" / "demo" / "overtrained.yaml"))
+    parser.add_argument("--suites", help="what is watched; else the suites of the config's own hooks")
     parser.add_argument("--epochs", type=float, default=12.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     path = Path(options.config).resolve()
     given = YAML(typ="safe").load(path)
-    given["model"] = str((path.parent / given["model"]).resolve())
+    local = path.parent / given["model"]
+    given["model"] = str(local.resolve()) if local.exists() else given["model"]
     given["data"]["train"][0]["path"] = str((path.parent / given["data"]["train"][0]["path"]).resolve())
     given["optimizer"]["epochs"] = options.epochs
-    suites = [str((path.parent / suite).resolve()) for suite in given["hooks"]["suites"]]
+    named = given["hooks"]["suites"] if options.suites is None else [Path(options.suites).resolve()]
+    suites = [str((path.parent / suite).resolve()) for suite in named]
     watched = given | {"hooks": {"suites": suites, "action": "log", "keep": "last"}}
     plain = {key: value for key, value in given.items() if key != "hooks"}
     with tempfile.TemporaryDirectory() as name:
