@@ -7,9 +7,9 @@
 300 real chats (Open Assistant threads and Dolly rows of at most 512 tokens), labels by sfteval's mask engine for both
 sides, eight rows per optimiser step (TRL's default), one seed. Each arm is a process of its own, one after the other,
 and reports the time of its optimiser steps, the loss of each, and its peak memory. With more than one step the first is
-not timed: it touches its memory (TRL's: 10 GB) for the first time and would flatter us. `--results FILE` keeps each arm as
-soon as it is there; the same line again runs what is missing. An arm that fails, or takes longer than `--minutes`, is
-named, and the others go on (exit code 1):
+not timed: it touches its memory (TRL's: 10 GB) for the first time and would flatter us. `--results FILE` keeps each arm
+as soon as it is there; the same line again runs what is missing. An arm that fails, or takes longer than `--minutes`,
+is named, and the others go on (exit code 1):
 
 - `sfteval`: packs, labelled positions only;
 - `trl_default`: `SFTTrainer` as it comes, `use_cpu=True` (bf16 autocast, activation checkpointing);
