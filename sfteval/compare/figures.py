@@ -10,6 +10,7 @@ other way round (`Comparison.oriented`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,10 @@ class Comparer:
             return self._compared(gate)
         except NotComparableError as reason:
             return Comparison(gate, not_comparable=str(reason))
+
+    def tag_values(self, gate: Gate, tag: str) -> list[str]:
+        """Return the values that a tag has among the candidate's samples of a gate's suite and task, sorted."""
+        return [] if self._candidate is None else self._candidate.part(replace(gate, slice=())).tag_values(tag)
 
     def _compared(self, gate: Gate) -> Comparison:
         if self._candidate is None:

@@ -12,6 +12,7 @@ from sfteval.records import Flip
 
 if TYPE_CHECKING:
     from sfteval.compare.pairs import Pairs
+    from sfteval.compare.parts import Rows
 
 
 class Flips(Sequence[Flip]):
@@ -36,14 +37,17 @@ class Flips(Sequence[Flip]):
     def __getitem__(self, index: int | slice) -> Flip | tuple[Flip, ...]:
         """Return one flip, or some."""
         if isinstance(index, slice):
-            return tuple(self._flip(int(at)) for at in self._order[index])
-        return self._flip(int(self._order[index]))
+            return self._flips(self._order[index])
+        return self._flips(self._order[[index]])[0]
 
-    def _flip(self, at: int) -> Flip:
-        joined, row = self._pairs.joined, self._pairs.rows[at]
-        a, b = joined.candidate.sample(joined.ours[row]), joined.reference.sample(joined.theirs[row])
-        old, new = self._pairs.sign * self._pairs.reference[at], self._pairs.sign * self._pairs.candidate[at]
-        return Flip(a.sample_id, a.suite, a.task, a.prompt, b.output, a.output, float(old), float(new))
+    def _flips(self, places: Rows) -> tuple[Flip, ...]:
+        joined, rows = self._pairs.joined, self._pairs.rows[places]
+        ours, theirs = joined.candidate.some(joined.ours[rows]), joined.reference.some(joined.theirs[rows])
+        old, new = self._pairs.sign * self._pairs.reference[places], self._pairs.sign * self._pairs.candidate[places]
+        return tuple(
+            Flip(a.sample_id, a.suite, a.task, a.prompt, b.output, a.output, before, after)
+            for a, b, before, after in zip(ours, theirs, old.tolist(), new.tolist(), strict=True)
+        )
 
 
 class JoinedFlips(Sequence[Flip]):

@@ -88,6 +88,8 @@ class Pairs:
     @property
     def clusters(self) -> Rows | None:
         """Number of each pair's cluster, None where every pair is its own."""
+        if not self.joined.candidate.is_clustered:
+            return None
         numbers = self.joined.candidate.clusters[self.joined.ours[self.rows]]
         return numbers if len(np.unique(numbers)) < len(numbers) else None
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfteval.records import Status
-from sfteval.records.columns import columns_of
+from sfteval.records.columns import columns_of, samples_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,11 @@ class Part:
         names = self.cluster_names
         return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), dtype=np.intp)
 
+    @cached_property
+    def is_clustered(self) -> bool:
+        """Whether any two samples share a cluster."""
+        return len(self) > 0 and int(self.clusters.max()) + 1 < len(self)
+
     @property
     def cluster_names(self) -> list[str]:
         """Name of each sample's cluster."""
@@ -83,9 +88,18 @@ class Part:
         values, present = self.columns.scores(check)
         return values[self.rows], present[self.rows]
 
+    def tag_values(self, tag: str) -> list[str]:
+        """Return the values that a tag has, sorted."""
+        tags = self.columns.tags()
+        return sorted({tags[row][tag] for row in self.rows if tag in tags[row]})
+
     def sample(self, at: int) -> Sample:
         """Return one sample whole."""
-        return self.samples[int(self.rows[at])]
+        return self.some(np.array([at]))[0]
+
+    def some(self, places: Rows) -> Sequence[Sample]:
+        """Return the samples at some positions whole, in that order."""
+        return samples_at(self.samples, self.rows[places].tolist())
 
     def sliced(self, gate: Gate) -> Part:
         """Return the samples that a gate's slice names."""

@@ -102,14 +102,13 @@ def compare_runs(
         comparisons = [comparer.compare(gate) for gate in gates]
         verdicts = judge(comparisons, gates_in_plan=len(gates))
         pair: dict[Role, Run] = {"candidate": after, "previous": before}
-        rows += [verdict_row(v, pair, _slices(comparer, v.gate, after, by)) for v in verdicts]
+        rows += [verdict_row(v, pair, _slices(comparer, v.gate, by)) for v in verdicts]
     return rows
 
 
-def _slices(comparer: Comparer, gate: Gate, run: Run, by: Sequence[str]) -> list[Comparison]:
+def _slices(comparer: Comparer, gate: Gate, by: Sequence[str]) -> list[Comparison]:
     """Return a gate's comparison on each value of some tags."""
-    mine = [s.tags for s in run.samples if (s.suite, s.task) == (gate.suite, gate.task)] if by else []
-    slices = [(tag, value) for tag in by for value in sorted({tags[tag] for tags in mine if tag in tags})]
+    slices = [(tag, value) for tag in by for value in comparer.tag_values(gate, tag)]
     return [comparer.compare(replace(gate, slice=(part,))) for part in slices]
 
 

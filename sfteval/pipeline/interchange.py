@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, model_fingerprint
 from sfteval.records import Manifest, ModelIdentity, Run
+from sfteval.records.columns import columns_of
 from sfteval.store import RunStore
 from sfteval.tasks.result_files import LmEvalResults, read_results, results_key
 from sfteval.tasks.result_writing import write_results
@@ -87,7 +88,8 @@ def is_results(reference: str) -> bool:
 
 def suites_by_task(run: Run) -> dict[str, str]:
     """Return the suite that each lm-eval task of a run stands in."""
-    return {sample.task: sample.suite for sample in run.samples if sample.task}
+    columns = columns_of(run.samples)
+    return {task: suite for task, suite in dict.fromkeys(zip(columns.task, columns.suite, strict=True)) if task}
 
 
 def _identity(results: LmEvalResults) -> ModelIdentity:

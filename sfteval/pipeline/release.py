@@ -83,13 +83,10 @@ class Release:
         )
         if fields is None or gate.slice or gate.against in self._declared_absent or "candidate" not in self.runs:
             return []
-        mine = [s for s in self.runs["candidate"].samples if s.suite == gate.suite and s.task == gate.task]
-        parts = []
-        for tag in (field.removeprefix("tags.") for field in fields.by):
-            values = sorted({sample.tags[tag] for sample in mine if tag in sample.tags})
-            sliced = [replace(gate, slice=((tag, value),)) for value in values]
-            parts += [self._comparers[gate.against].compare(each) for each in sliced]
-        return parts
+        comparer = self._comparers[gate.against]
+        tags = [field.removeprefix("tags.") for field in fields.by]
+        slices = [(tag, value) for tag in tags for value in comparer.tag_values(gate, tag)]
+        return [comparer.compare(replace(gate, slice=(part,))) for part in slices]
 
     def _gather(self) -> None:
         if self._settings.candidate is None:

@@ -43,6 +43,10 @@ class ColumnarSamples(Protocol):
         """Return all samples as columns."""
         ...
 
+    def at(self, rows: Sequence[int]) -> Sequence[Sample]:
+        """Return the samples of some rows whole, in that order."""
+        ...
+
 
 def columns_of(samples: Sequence[Sample]) -> SampleColumns:
     """Return samples as columns."""
@@ -60,6 +64,11 @@ def columns_of(samples: Sequence[Sample]) -> SampleColumns:
         scores=lambda check: _scores(samples, check),
         tags=lambda: [s.tags for s in samples],
     )
+
+
+def samples_at(samples: Sequence[Sample], rows: Sequence[int]) -> Sequence[Sample]:
+    """Return the samples of some rows whole, in that order."""
+    return samples.at(rows) if isinstance(samples, ColumnarSamples) else [samples[row] for row in rows]
 
 
 def _scores(samples: Sequence[Sample], check: str) -> tuple[NDArray[Any], NDArray[Any]]:

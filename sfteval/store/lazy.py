@@ -28,7 +28,8 @@ class StoredSamples(Sequence[Sample]):
         """Take a table that came from `path`. Raises StoreError when it is not one of samples."""
         self._path, self._do = path, do
         self._all: tuple[Sample, ...] | None = None
-        read_records(_row(table, 0), SAMPLES, path, do)  # the columns are there and fit
+        first = table.slice(0, 1)  # of one chunk: taking a row of it copies that row's maps only
+        read_records(first.take([0]) if first.num_rows else first, SAMPLES, path, do)  # the columns are there and fit
         self._table = table.select(list(SAMPLES.columns)).combine_chunks()
 
     def __len__(self) -> int:
@@ -43,9 +44,7 @@ class StoredSamples(Sequence[Sample]):
         """Return one sample, or some."""
         if isinstance(index, slice) or self._all is not None:
             return self._decoded[index]
-        at = range(len(self))[index]
-        found: Sample = read_records(_row(self._table, at), SAMPLES, self._path, self._do)[0]
-        return found
+        return self.at([range(len(self))[index]])[0]
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield all samples; they are kept."""
@@ -64,6 +63,12 @@ class StoredSamples(Sequence[Sample]):
         if self._all is None:
             self._all = tuple(read_records(self._table, SAMPLES, self._path, self._do))
         return self._all
+
+    def at(self, rows: Sequence[int]) -> Sequence[Sample]:
+        """Return the samples of some rows, in that order."""
+        if self._all is not None:
+            return [self._all[row] for row in rows]
+        return read_records(self._table.take(rows), SAMPLES, self._path, self._do) if rows else []
 
     def columns(self) -> SampleColumns:
         """Return all samples as columns."""
@@ -123,8 +128,3 @@ class StoredSamples(Sequence[Sample]):
         values = column.items.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy(zero_copy_only=False)
         rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(offsets))
         return places, values[order], rows[order]
-
-
-def _row(table: Any, at: int) -> Any:
-    """Return one row as a table of its own; a slice would keep, and decode, the maps of all rows."""
-    return table.take([at]) if table.num_rows else table
