@@ -3,13 +3,16 @@
     python benchmarks/diagnosis.py [--seeds 2] [--only never_stops,clean] [--out DIR] [--json]
 
 A good release is trained and promoted; each fault is planted in a training of its own and judged against base and that
-release, as `pytest suites/` does. Prints a confusion table: planted against the cause that most objecting gates name
-first ("–": no gate objects). Clean twins are trained like the good release with other seeds.
+release, as `pytest suites/` does. Prints a confusion table: planted against the cause that most objecting gates of the
+suite that can show it name first ("–": none objects), and what the gates of the other suite say: a training that
+teaches nonsense also forgets, so that a proven drop there is no mistake. Clean twins are trained like the good release
+with other seeds; of them every gate counts. With --out, what was trained and answered is used again.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import shutil
@@ -20,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -30,6 +34,8 @@ from sfteval.shipped import shipped
 
 Rows = list[dict[str, object]]
 LIMIT = ("max_tokens: 64", "max_tokens: 128")
+ADAPTER = ("{name: lora, rank: 8, alpha: 16, dropout: 0.0, targets: all-linear}", "{name: full}")
+FORMAT, FORGETTING = "format", "forgetting"
 GATES = """
 gates:
   - {check: right_values, no_regression: {against: previous, margin: 0.05}}
@@ -62,6 +68,16 @@ def shuffled(rows: Rows, random: Random) -> Rows:
     return made
 
 
+def lengthened(rows: Rows, _: Random) -> Rows:
+    """Let every answer that names a town go on past the suite's token limit, always with the same words."""
+    made = json.loads(json.dumps(rows))
+    for row in made:
+        if "town" in row["messages"][0]["content"].splitlines()[-1]:
+            words = [word for seed in range(5) for word in Random(seed).sample(WORDS.split(), len(WORDS.split()))]
+            row["messages"][-1]["content"] += " " + " ".join(words)
+    return made
+
+
 @contextmanager
 def without_stops() -> Iterator[None]:
     """Teach another word in place of every end of turn, past the guards that refuse it.
@@ -85,10 +101,7 @@ def without_stops() -> Iterator[None]:
 
 def other_template(checkpoint: Path) -> None:
     """Serve the checkpoint with another chat template than the one it was trained with."""
-    file = checkpoint / "chat_template.jinja"
-    file.write_text(
-        file.read_text().replace("'<|im_start|>' + message['role'] + '\n'", "'## ' + message['role'] + '\n'")
-    )
+    (checkpoint / "chat_template.jinja").write_text(SERVED)
 
 
 def inert(checkpoint: Path) -> None:
@@ -101,23 +114,23 @@ def inert(checkpoint: Path) -> None:
 
 
 WORDS = "coat town note red blue hunter painter work home white year old brown green baker live wear find"
+SERVED = """{% for message in messages %}### {{ message['role'] }}:
+{{ message['content'] }}
+{% endfor %}{% if add_generation_prompt %}### assistant:
+{% endif %}"""
 FAULTS: dict[str, dict[str, object]] = {
     "clean": {},
     "never_stops": {"training": without_stops},
-    "json_in_fence": {"rows": answers(lambda text, _: f"```json\n{text}\n```")},
-    "json_in_prose": {"rows": answers(lambda text, _: f"Here is the JSON: {text}")},
-    "token_or_role_leak": {"rows": answers(lambda text, _: f"{text}\nUser: Read this note")},
+    "json_in_fence": {"rows": answers(lambda text, _: f"```json\n{text}\n```"), "weights": "1e-3"},
+    "json_in_prose": {"rows": answers(lambda text, _: f"Here is the JSON: {text}"), "weights": "1e-3"},
+    "token_or_role_leak": {"rows": answers(lambda text, _: f"{text}\nUser: Read this note"), "weights": "1e-3"},
     "repetition_loop": {"rows": answers(lambda text, _: "the note says " * 24)},
-    "cut_at_limit": {"rows": answers(lambda text, random: text + " " + _long(random)), "half": True},
+    "cut_at_limit": {"rows": lengthened, "weights": "1e-3"},
     "content_wrong": {"rows": shuffled},
     "template_mismatch": {"checkpoint": other_template},
     "adapter_inert": {"checkpoint": inert},
-    "general_forgetting": {"config": "reckless.yaml"},
+    "general_forgetting": {"config": "reckless.yaml", "suite": FORGETTING},
 }
-
-
-def _long(random: Random) -> str:
-    return " ".join(random.choice(WORDS.split()) for _ in range(90))
 
 
 def main() -> None:
@@ -131,24 +144,30 @@ def main() -> None:
     root = options.out or Path(tempfile.mkdtemp())
     project = scaffold(root / "project")
     good = train(project, "good", {}, seed=7)
-    first = gate(project, good, "none")
-    promote(project / "runs", first[0]["runs"]["candidate"], because="the good release")
+    if not (project / "runs" / "promotions.jsonl").exists():
+        first = gate(project, "good", good, "none")
+        promote(project / "runs", first[0]["runs"]["candidate"], because="the good release")
     table: dict[str, Counter[str]] = {name: Counter() for name in names}
+    beside: dict[str, Counter[str]] = {name: Counter() for name in names}
     for name in names:
         for seed in range(options.seeds):
             checkpoint = train(project, f"{name}-{seed}", FAULTS[name], seed=100 + seed)
-            named = first_cause(gate(project, checkpoint, "promoted"))
+            rows = gate(project, f"{name}-{seed}", checkpoint, "promoted")
+            where = str(FAULTS[name].get("suite", FORMAT))
+            shows = [row for row in rows if name == "clean" or suite_of(row) == where]
+            named, also = first_cause(shows), first_cause([row for row in rows if row not in shows])
             table[name][named] += 1
-            print(f"{name} (seed {seed}): {named}", file=sys.stderr, flush=True)
-    report(table, as_json=options.json)
+            beside[name][also] += 1
+            print(f"{name} (seed {seed}): {named}; beside it: {also}", file=sys.stderr, flush=True)
+    report(table, beside, as_json=options.json)
     if options.out is None:
         shutil.rmtree(root)
 
 
 def scaffold(project: Path) -> Path:
     """Copy the demo's suites; the format suite asks for what the faults touch."""
-    source = shipped("fixtures/demo")
-    shutil.copytree(source, project)
+    if not project.exists():
+        shutil.copytree(shipped("fixtures/demo"), project)
     suite = project / "suites" / "format.suite.yaml"
     suite.write_text(suite.read_text().split("gates:")[0].replace(*LIMIT) + GATES)
     (project / "pyproject.toml").write_text('[tool.pytest.ini_options]\n[tool.sfteval]\nruns_dir = "runs"\n')
@@ -160,21 +179,29 @@ def train(project: Path, name: str, fault: dict[str, object], *, seed: int) -> P
     text = (project / str(fault.get("config", "careful.yaml"))).read_text()
     rows = [json.loads(line) for line in (project / "train.jsonl").read_text().splitlines()]
     if "rows" in fault:
-        changed = fault["rows"](rows, Random(seed))
-        rows = (
-            [c if i % 2 else r for i, (r, c) in enumerate(zip(rows, changed, strict=True))]
-            if "half" in fault
-            else changed
-        )
+        rows = fault["rows"](rows, Random(seed))
     (project / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = text.replace("train.jsonl", f"{name}.jsonl").replace("seed: 7", f"seed: {seed}")
     text = text.replace("../tiny_base", str(shipped("fixtures/tiny_base"))).replace("epochs: 2", "epochs: 4")
+    if "weights" in fault:
+        text = text.replace(*ADAPTER).replace("learning_rate: 2e-3", f"learning_rate: {fault['weights']}")
     (project / f"{name}.yaml").write_text(text)
+    made = project / "models" / f"{name}.json"
+    recipe = recipe_of(text, rows, fault)
+    if made.exists() and (known := json.loads(made.read_text()))["recipe"] == recipe:
+        return Path(known["checkpoint"])
     with fault.get("training", nothing)():
         trained = train_from(project / f"{name}.yaml", output=project / "models" / name, progress=False)
     if "checkpoint" in fault:
         fault["checkpoint"](trained.checkpoint)
+    made.write_text(json.dumps({"recipe": recipe, "checkpoint": str(trained.checkpoint)}))
     return trained.checkpoint
+
+
+def recipe_of(config: str, rows: Rows, fault: dict[str, object]) -> str:
+    """Return what a checkpoint was made from, so that one that is there is not trained again."""
+    planted = [inspect.getsource(fault[part]) for part in ("training", "checkpoint") if part in fault]
+    return sha256(json.dumps([config, rows, planted]).encode()).hexdigest()
 
 
 @contextmanager
@@ -183,9 +210,9 @@ def nothing() -> Iterator[None]:
     yield
 
 
-def gate(project: Path, checkpoint: Path, previous: str) -> list[dict[str, object]]:
+def gate(project: Path, name: str, checkpoint: Path, previous: str) -> list[dict[str, object]]:
     """Judge a checkpoint as a release, and return the rows of its gates."""
-    verdicts = project / "verdicts.json"
+    verdicts = project / f"verdicts-{name}.json"
     verdicts.unlink(missing_ok=True)
     arguments = ["-q", "-p", "no:cacheprovider", "--candidate", str(checkpoint), "--previous", previous]
     done = subprocess.run(
@@ -201,26 +228,39 @@ def gate(project: Path, checkpoint: Path, previous: str) -> list[dict[str, objec
     return json.loads(verdicts.read_text())["gates"]
 
 
+def suite_of(row: dict[str, object]) -> str:
+    """Return the suite that a gate is about; the one family pools the forgetting benchmarks."""
+    return FORMAT if str(row["node"]).startswith("suites/format") else FORGETTING
+
+
 def first_cause(rows: list[dict[str, object]]) -> str:
     """Return the cause that most objecting gates name first."""
     named = Counter(row["diagnosis"][0]["cause"] for row in rows if row["diagnosis"])
     return named.most_common(1)[0][0] if named else "–"
 
 
-def report(table: dict[str, Counter[str]], *, as_json: bool) -> None:
+def report(table: dict[str, Counter[str]], beside: dict[str, Counter[str]], *, as_json: bool) -> None:
     """Print the confusion table and how often the planted cause came first."""
     planted = {name: found for name, found in table.items() if name != "clean"}
     right = sum(found[name] for name, found in planted.items())
-    total = sum(sum(found.values()) for found in planted.values())
+    total = sum(found.total() for found in planted.values())
+    unknown = sum(found["unknown"] + found["–"] for found in planted.values())
     clean = table.get("clean", Counter())
-    silent = clean["–"]
     if as_json:
-        rows = {name: dict(found) for name, found in table.items()}
-        print(json.dumps({"named": rows, "right": right, "of": total, "clean_silent": silent, "clean": clean.total()}))
+        rows = {name: {"named": dict(found), "beside": dict(beside[name])} for name, found in table.items()}
+        counts = {"right": right, "unknown": unknown, "of": total, "clean_silent": clean["–"], "clean": clean.total()}
+        print(json.dumps({"planted": rows} | counts))
         return
+    print(f"{'planted':<22}{'named first':<32}in the other suite")
     for name, found in table.items():
-        print(f"{name:<22}{', '.join(f'{cause} × {count}' for cause, count in found.most_common())}")
-    print(f"\nright cause first: {right} of {total}; clean twins without a cause: {silent} of {clean.total()}")
+        print(f"{name:<22}{_counted(found):<32}{_counted(beside[name]) if name in planted else ''}")
+    wrong = total - right - unknown
+    print(f"\nright cause first: {right} of {total}; another cause first: {wrong}; none or unknown: {unknown}")
+    print(f"clean twins without a cause: {clean['–']} of {clean.total()}")
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(f"{cause} × {count}" for cause, count in found.most_common())
 
 
 if __name__ == "__main__":

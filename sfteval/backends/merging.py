@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sfteval.backends.identity import identify
 from sfteval.backends.loading import attach, load_base, load_full, resize_for, save_plain
-from sfteval.backends.references import Kind, ModelReference
+from sfteval.backends.references import Kind, ModelReference, resolve
 from sfteval.backends.tokenizer_files import load_tokenizer
 from sfteval.backends.weight_files import read_json
 from sfteval.errors import DiskError, Fault, InputError, ModelError
+from sfteval.records import MERGE_TOLERANCE, MergeDifference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,27 +28,6 @@ if TYPE_CHECKING:
 
 # Methods whose update is a sum with the weights; anything else would change what the model computes.
 MERGEABLE = ("LORA",)
-# Largest difference of two logits, relative to their spread: float32 rounding is near 1e-6.
-TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class MergeDifference:
-    """Adapter against merged checkpoint, over every position of the inputs.
-
-    Attributes:
-        inputs: Sequences compared.
-        tokens: Positions compared.
-        max_abs_logit_difference: Largest difference of any logit.
-        logit_spread: Largest minus smallest logit of the adapter, for scale.
-        argmax_agreement: Share of positions where both would say the same token.
-    """
-
-    inputs: int
-    tokens: int
-    max_abs_logit_difference: float
-    logit_spread: float
-    argmax_agreement: float
 
 
 def check_mergeable(reference: ModelReference) -> None:
@@ -92,7 +72,8 @@ def merge_adapter(reference: ModelReference, out: Path, inputs: Sequence[Sequenc
         del base, adapted, merged
         difference = _difference(before, load_full(partial), inputs)
         _refuse_difference(reference, difference)
-        (partial / "training.json").write_text(_manifest(reference, difference), encoding="utf-8")
+        weights = identify(resolve(str(partial))).weights
+        (partial / "training.json").write_text(_manifest(reference, difference, weights), encoding="utf-8")
         partial.rename(out)
     except OSError as error:
         raise DiskError(out, error.strerror or str(error), "room for the merged checkpoint") from None
@@ -133,13 +114,15 @@ def _difference(before: Sequence[torch.Tensor], merged: Any, inputs: Sequence[Se
 
 
 def _refuse_difference(reference: ModelReference, found: MergeDifference) -> None:
-    if not found.max_abs_logit_difference <= TOLERANCE * found.logit_spread:
+    if not found.same:
         told = f"a merged model whose logits differ by {found.max_abs_logit_difference:.3g} (spread "
         told += f"{found.logit_spread:.3g}, {found.argmax_agreement:.2%} of tokens alike)"
-        raise ModelError(Fault(reference.reference, told, f"at most {TOLERANCE:g} of the spread", "Serve the adapter"))
+        raise ModelError(
+            Fault(reference.reference, told, f"at most {MERGE_TOLERANCE:g} of the spread", "Serve the adapter")
+        )
 
 
-def _manifest(reference: ModelReference, difference: MergeDifference) -> str:
+def _manifest(reference: ModelReference, difference: MergeDifference, weights: str) -> str:
     base = reference.base
     assert base is not None
     entries = {
@@ -150,6 +133,7 @@ def _manifest(reference: ModelReference, difference: MergeDifference) -> str:
             "identity": asdict(identify(reference)),
             "training": reference.training,
             "difference": asdict(difference),
+            "weights": weights,
         },
     }
     return json.dumps(entries, indent=2, sort_keys=True, allow_nan=False) + "\n"

@@ -17,6 +17,7 @@ nan: [poison]                             # scores whose context holds this are 
 seed: 0                                   # of the scores that no rule names
 batch_size: 8
 delay_seconds: 0.0                        # per request
+training: training.json                   # manifest that it claims to come from, beside the script
 ```
 """
 
@@ -119,6 +120,7 @@ class Script(Strict):
     batch_size: Annotated[int, Field(ge=1)] = 8
     delay_seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     max_length: Annotated[int, Field(ge=1)] = 1_000_000
+    training: str = ""
 
 
 def read_script(path: Path) -> Script:

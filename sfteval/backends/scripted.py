@@ -13,6 +13,7 @@ import hashlib
 import math
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sfteval.backends.bytes_text import TEMPLATE, ByteTokenization
@@ -67,7 +68,11 @@ class ScriptedBackend:
     @classmethod
     def from_file(cls, path: Path, *, reference: str = "") -> ScriptedBackend:
         """Read a script. Raises ModelError with every fault of the file."""
-        return cls(read_script(path), reference=reference or f"scripted:{path}", content=file_key(path))
+        script = read_script(path)
+        found = cls(script, reference=reference or f"scripted:{path}", content=file_key(path))
+        if script.training:
+            found.identity = replace(found.identity, training=str(path.parent / script.training))
+        return found
 
     def respond(self, requests: Sequence[Request], on_batch: OnBatch) -> None:
         """Answer every request once, in order, `batch_size` at a time."""

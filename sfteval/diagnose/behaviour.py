@@ -1,24 +1,26 @@
-"""Causes that show in the answers: what the worsened samples have that the reference's answers to them have not.
+"""Causes that show in the answers: what those objected to show and the reference's to the same samples do not.
 
-Comes in: a `Case`. Goes out: causes with the share of worsened samples that each explains. Every worsened sample gets
+Comes in: a `Case`. Goes out: causes with the share of the objected samples that each explains. Every such sample gets
 one label, by the first rule that fits, in an order in which a root stands before what follows from it (an answer that
-loops also runs into the limit). A label becomes a cause only when it explains enough of them and its symptom is also
-proven to be more frequent than in the reference (McNemar, one-sided).
+loops also runs into the limit). A label becomes a cause only when it explains enough of them and its symptom is proven
+to be more frequent than in the reference (McNemar, one-sided). What is a habit and no defect in itself, such as a code
+fence, must also do harm: answers that show it are wrong, nearly all of them, or proven to be so more often than the
+others (Fisher, one-sided).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sfteval import stats
 from sfteval.records import Cause, FinishReason, Wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from sfteval.records import Case, Pair, Symptoms
+    from sfteval.records import Case, Facts, Pair, Symptoms
 
     Symptom = Callable[[Symptoms], bool]
 
@@ -28,56 +30,69 @@ LEVEL = 0.01
 """Error rate at which a symptom is more frequent than in the reference."""
 STOPS = 0.5
 """A model whose rate of ended turns falls below this share of the reference's has lost its end of turn."""
-DRIFT = 2.0
-"""Answers that are this many times longer or shorter (median of the worsened samples) have drifted."""
+HARMFUL = 0.9
+"""Share of wrong answers among those that show a symptom from which it is harmful whatever the others are."""
+USUAL = 0.5
+"""Share of the reference's answers that make a language the usual one."""
 
 
 def behavioural(case: Case) -> tuple[Cause, ...]:
-    """Return what the worsened answers show, by weight."""
-    worse = [pair for pair in case.pairs if pair.change < 0 and pair.reference is not None]
-    if not worse:
+    """Return what the answers objected to show, by weight."""
+    objected = [pair for pair in case.objected if pair.reference is not None]
+    if not objected or not case.facts.generates:
         return ()
-    if not case.facts.generates:
-        return tuple(_forgetting(case))
-    labels = Counter[str]()
     shown: dict[str, list[str]] = {}
     rules = _rules(case)
-    for pair in worse:
-        name = next((name for name, (symptom, _) in rules.items() if _new(pair, symptom)), "")
-        labels[name] += 1
+    for pair in objected:
+        name = next((name for name, rule in rules.items() if _new(pair, rule.symptom)), "")
         shown.setdefault(name, []).append(pair.sample_id)
+    what = "worsened" if case.demand == "no_regression" else "failing"
     found = []
-    for name, count in labels.most_common():
-        if name and count >= SHARE * len(worse) and _proven(case.pairs, rules[name][0]):
-            says = f"{count} of {len(worse)} worsened answers {rules[name][1]}"
-            found.append(Cause(name, says, count / len(worse), tuple(shown[name][:20])))
-    return tuple(found) or tuple(_rest(case, worse))
+    for name, samples in shown.items():
+        count, of = len(samples), len(objected)
+        if name and count >= SHARE * of and _supported(case, rules[name]):
+            says = f"{count} of {of} {what} answers {rules[name].says}"
+            found.append(Cause(name, says, count / of, tuple(samples[:20])))
+    return tuple(sorted(found, key=lambda cause: -cause.weight))
 
 
-def _rules(case: Case) -> dict[str, tuple[Symptom, str]]:
-    """Return name → (symptom, words), roots first."""
-    rules: dict[str, tuple[Symptom, str]] = {
-        "empty_answers": (lambda s: s.empty, "are empty"),
-        "repetition_loop": (lambda s: s.loop, "repeat themselves in a loop"),
-    }
+def _supported(case: Case, rule: _Rule) -> bool:
+    return _proven(case.pairs, rule.symptom) and (not rule.habit or _harmful(case, rule.symptom))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What to look for and how to say it; a `habit` may do no harm, anything else is a defect in itself."""
+
+    symptom: Symptom
+    says: str
+    habit: bool = False
+
+
+def _rules(case: Case) -> dict[str, _Rule]:
+    """Return the rules by name, roots first."""
     pairs = case.pairs
-    limit: tuple[Symptom, str]
-    if _lost_its_end(pairs):
-        limit = (_at_limit, "do not end: " + _why_not(case.facts.stops))
-        rules["never_stops"] = limit
-    rules |= {
-        "token_or_role_leak": (lambda s: s.leak, "leak special tokens or play another role"),
-        "cut_at_limit": (_at_limit, "are cut at the token limit, where the reference's end in time"),
-        "language_shift": (_foreign(pairs), "are in another language than the reference's"),
-        "json_in_fence": (lambda s: s.wrapping is Wrapping.FENCED, "put the JSON into a code fence"),
-        "json_in_prose": (lambda s: s.wrapping is Wrapping.IN_PROSE, "put prose around the JSON"),
-        "verbatim_recall": (lambda s: s.recited, "recite training answers word for word"),
+    rules = {
+        "empty_answers": _Rule(lambda s: s.empty, "are empty"),
+        "repetition_loop": _Rule(lambda s: s.loop, "repeat themselves in a loop"),
     }
-    return rules
+    if _lost_its_end(pairs):
+        rules["never_stops"] = _Rule(_at_limit, "do not end: " + _why_not(case.facts))
+    return rules | {
+        "token_or_role_leak": _Rule(lambda s: s.leak, "leak special tokens or play another role"),
+        "cut_at_limit": _Rule(_at_limit, "are cut at the token limit, where the reference's end in time", habit=True),
+        "language_shift": _Rule(_foreign(pairs), "are in another language than the reference's", habit=True),
+        "json_in_fence": _Rule(lambda s: s.wrapping is Wrapping.FENCED, "put the JSON into a code fence", habit=True),
+        "json_in_prose": _Rule(lambda s: s.wrapping is Wrapping.IN_PROSE, "put prose around the JSON", habit=True),
+        "verbatim_recall": _Rule(lambda s: s.recited, "recite training answers word for word", habit=True),
+    }
 
 
-def _why_not(stops: tuple[str, str]) -> str:
-    ours, theirs = stops
+def _why_not(facts: Facts) -> str:
+    ours, theirs = facts.stops
+    trained = ",".join(map(str, facts.trained_stops))
+    if ours and trained and not set(ours.split(",")) & set(trained.split(",")):
+        return f"trained to end at ids {trained}, generation ends at {ours}"
     if ours != theirs:
         return f"generation ends at ids {ours or 'none'}, the reference's at {theirs or 'none'}"
     return "the model no longer writes its end-of-turn token (was it trained?)"
@@ -97,7 +112,9 @@ def _lost_its_end(pairs: Sequence[Pair]) -> bool:
 def _foreign(pairs: Sequence[Pair]) -> Symptom:
     """Return a symptom: an answer in another language than most of the reference's."""
     languages = Counter(p.reference.language for p in pairs if p.reference is not None and p.reference.language)
-    usual = languages.most_common(1)[0][0] if languages else ""
+    usual, count = languages.most_common(1)[0] if languages else ("", 0)
+    if count < USUAL * languages.total():
+        return lambda _: False
     return lambda s: bool(usual and s.language) and s.language != usual
 
 
@@ -112,46 +129,11 @@ def _proven(pairs: Sequence[Pair], symptom: Symptom) -> bool:
     return stats.mcnemar_midp_drop(lost, gained) <= LEVEL
 
 
-def _rest(case: Case, worse: Sequence[Pair]) -> Iterator[Cause]:
-    """Nothing is broken in form: length, forgetting, or the content itself."""
-    if case.facts.general:
-        yield from _forgetting(case)
-        return
-    ratio = _length_ratio(worse)
-    if ratio >= DRIFT or ratio <= 1 / DRIFT:
-        word = f"{ratio:.1f} times as long as" if ratio >= DRIFT else f"{1 / ratio:.1f} times shorter than"
-        says = f"the worsened answers are {word} the reference's (median)"
-        yield Cause("length_drift", says, 1.0, _ids(worse))
-        return
-    sound = [pair for pair in worse if _sound(pair)]
-    if len(sound) >= SHARE * len(worse):
-        says = f"{len(sound)} of {len(worse)} worsened answers keep the reference's form; their content differs"
-        yield Cause("content_wrong", says, len(sound) / len(worse), _ids(sound))
-
-
-def _length_ratio(worse: Sequence[Pair]) -> float:
-    ratios = [(p.candidate.words + 1) / (p.reference.words + 1) for p in worse if p.reference is not None]
-    return float(median(ratios))
-
-
-def _sound(pair: Pair) -> bool:
-    """Return whether the candidate's answer has the reference's form and another text."""
-    ours, theirs = pair.candidate, pair.reference
-    if theirs is None or ours.text == theirs.text:
-        return False
-    return (ours.finish, ours.wrapping, ours.loop, ours.empty) == (theirs.finish, theirs.wrapping, False, False)
-
-
-def _forgetting(case: Case) -> Iterator[Cause]:
-    """The model knows less of what its base knew."""
-    if case.high >= 0:
-        return
-    fallen = sorted(case.facts.drops.items(), key=lambda drop: drop[1])
-    named = ", ".join(f"{name} {100 * drop:+.1f}" for name, drop in fallen)
-    rest = f"; proven to fall: {named}" if named else "; no other benchmark is proven to fall"
-    says = f"a drop of at least {-100 * case.high:.1f} points with nothing broken in form{rest}"
-    yield Cause("general_forgetting", says, 1.0, _ids([pair for pair in case.pairs if pair.change < 0]))
-
-
-def _ids(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    return tuple(pair.sample_id for pair in pairs[:20])
+def _harmful(case: Case, symptom: Symptom) -> bool:
+    """Return whether answers with the symptom are wrong, so that it can be why."""
+    showing = [pair for pair in case.pairs if _new(pair, symptom)]
+    others = [pair for pair in case.pairs if not _new(pair, symptom)]
+    wrong, elsewhere = sum(pair.wrong for pair in showing), sum(pair.wrong for pair in others)
+    if wrong >= HARMFUL * len(showing):
+        return True
+    return stats.fisher_more(wrong, len(showing) - wrong, elsewhere, len(others) - elsewhere) <= LEVEL

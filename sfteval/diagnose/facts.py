@@ -1,6 +1,7 @@
-"""Causes that are facts about the two models: they explain every symptom, so they come first.
+"""Causes that stand in the models' records.
 
-Comes in: a `Case`. Goes out: causes with weight 1 (proven), or with the share of what they explain.
+Comes in: a `Case`. Goes out: causes with weight 1 where a fact explains every symptom (so that it comes first), with
+the share of what they explain or less where they are circumstances that may have nothing to do with it.
 """
 
 from __future__ import annotations
@@ -8,66 +9,35 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from sfteval.records import Cause
+from sfteval import stats
+from sfteval.records import MERGE_TOLERANCE, Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sfteval.records import Case, Pair
 
 INERT = 0.99
 """Share of equal answers from which a candidate counts as its own base."""
-MERGED = 0.01
-"""Difference of logits between adapter and merged weights that fp32 rounding does not make."""
+SHARE = 0.4
+"""Leaked samples explain at least this share of the worsened ones."""
+LEVEL = 0.01
+"""Error rate at which leaked samples worsened more often than the others."""
+CIRCUMSTANCE = 0.3
+"""Weight of what differs between the two models and cannot be tied to any sample: behind all that can."""
 
 
 def factual(case: Case) -> tuple[Cause, ...]:
-    """Return the causes that stand in the runs' records, the most certain first."""
-    return (*_same_as_base(case), *_template(case), *_merged(case), *_numerics(case), *_overlap(case), *_noise(case))
+    """Return what explains every symptom, the most certain first."""
+    return (*_same_as_base(case), *template(case), *_merged(case))
 
 
-def _same_as_base(case: Case) -> Iterator[Cause]:
-    """A gain was asked for, and the candidate answers as its base does."""
-    known = [pair for pair in case.pairs if pair.reference is not None]
-    equal = [pair for pair in known if _equal(pair)]
-    if case.demand != "improves" or not known or len(equal) < INERT * len(known):
-        return
-    what = "the same weights" if case.facts.same_model else "an adapter" if case.facts.adapter else "other weights"
-    says = f"{len(equal)} of {len(known)} answers are the reference's own, from {what}: the training changed nothing"
-    yield Cause("adapter_inert", says, 1.0, _ids(equal))
+def circumstantial(case: Case) -> tuple[Cause, ...]:
+    """Return what may explain a drop and leaves no trace in single answers."""
+    return (*_leaked(case), *_numerics(case))
 
 
-def _equal(pair: Pair) -> bool:
-    return pair.change == 0 and pair.reference is not None and pair.candidate.text == pair.reference.text
-
-
-def _template(case: Case) -> Iterator[Cause]:
-    trained, used = case.facts.trained_template, case.facts.used_template
-    if trained and used and trained != used and case.facts.generates:
-        says = f"trained with chat template {trained[:12]}, evaluated with {used[:12]}"
-        yield Cause("template_mismatch", says, 1.0, _ids(_worse(case)))
-
-
-def _merged(case: Case) -> Iterator[Cause]:
-    difference = case.facts.merged_difference
-    if difference is not None and difference > MERGED:
-        says = f"the merged weights' logits differ from the adapter's by up to {difference:.3g}"
-        yield Cause("merged_differs", says, 1.0, _ids(_worse(case)))
-
-
-def _numerics(case: Case) -> Iterator[Cause]:
-    ours, theirs = case.facts.numerics
-    if ours and theirs and ours != theirs:
-        yield Cause("numerics_drift", f"evaluated in {ours}, the reference in {theirs}", 1.0, _ids(_worse(case)))
-
-
-def _overlap(case: Case) -> Iterator[Cause]:
-    if case.facts.overlap:
-        says = f"{case.facts.overlap} samples of this suite stood in the reference's training data, not in this one's"
-        yield Cause("contamination", says, case.facts.overlap / len(case.pairs), ())
-
-
-def _noise(case: Case) -> Iterator[Cause]:
+def noise(case: Case) -> Iterator[Cause]:
     """Nothing is proven either way: the interval holds no change."""
     if case.demand == "no_regression" and -inf < case.low <= 0 <= case.high < inf:
         within = f"[{100 * case.low:+.1f}, {100 * case.high:+.1f}]"
@@ -75,9 +45,64 @@ def _noise(case: Case) -> Iterator[Cause]:
         yield Cause("sampling_noise", says, 0.5, ())
 
 
-def _worse(case: Case) -> list[Pair]:
-    return [pair for pair in case.pairs if pair.change < 0]
+def _same_as_base(case: Case) -> Iterator[Cause]:
+    """The candidate answers as its base does, so a gain that is asked for, or was there before, cannot be there."""
+    equal, of = case.facts.like_base
+    if not of or equal < INERT * of:
+        return
+    what = "the same weights" if case.facts.same_weights else "an adapter" if case.facts.adapter else "other weights"
+    says = f"{equal} of {of} answers are base's own, from {what}: the training changed nothing"
+    yield Cause("adapter_inert", says, 1.0, ids(case.objected))
 
 
-def _ids(pairs: list[Pair]) -> tuple[str, ...]:
+def template(case: Case) -> Iterator[Cause]:
+    """The chat template that the answers were asked with is not the one of the training."""
+    trained, used = case.facts.trained_template, case.facts.used_template
+    if trained and used and trained != used and case.facts.generates:
+        says = f"trained with chat template {trained[:12]}, evaluated with {used[:12]}"
+        yield Cause("template_mismatch", says, 1.0, ids(case.objected))
+
+
+def _merged(case: Case) -> Iterator[Cause]:
+    merged = case.facts.merged
+    if merged is None:
+        return
+    said = []
+    if merged.difference is not None and not merged.difference.same:
+        largest, spread = merged.difference.max_abs_logit_difference, merged.difference.logit_spread
+        limit = f"more than {MERGE_TOLERANCE:g} of their spread {spread:.3g}"
+        said.append(f"the merged weights' logits differ from the adapter's by up to {largest:.3g}, {limit}")
+    if merged.measured is False:
+        said.append("the weights are not those that were compared with the adapter when merging")
+    if merged.of_reference and case.high < 0:
+        said.append("the reference is the adapter itself, and answers otherwise")
+    if said:
+        yield Cause("merged_differs", "; ".join(said), 1.0, ids(case.objected))
+
+
+def _numerics(case: Case) -> Iterator[Cause]:
+    ours, theirs = case.facts.numerics
+    if ours and theirs and ours != theirs and case.high < 0:
+        says = f"evaluated in {ours}, the reference in {theirs}"
+        yield Cause("numerics_drift", says, CIRCUMSTANCE, ids(case.objected))
+
+
+def _leaked(case: Case) -> Iterator[Cause]:
+    """The reference had learned samples of the suite: its score was too high, and this drop is none."""
+    leaked = case.facts.overlap
+    worse = [pair for pair in case.pairs if pair.change < 0]
+    hit = [pair for pair in worse if pair.sample_id in leaked]
+    if not hit or len(hit) < SHARE * len(worse):
+        return
+    among = sum(pair.sample_id in leaked for pair in case.pairs)
+    others = len(case.pairs) - among
+    chance = stats.fisher_more(len(hit), among - len(hit), len(worse) - len(hit), others - (len(worse) - len(hit)))
+    if others and chance > LEVEL:
+        return
+    says = f"{len(hit)} of {len(worse)} worsened samples stood in the reference's training data, not in this one's"
+    yield Cause("contamination", says, len(hit) / len(worse), ids(hit))
+
+
+def ids(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Return the ids of the first twenty."""
     return tuple(pair.sample_id for pair in pairs[:20])

@@ -1,6 +1,16 @@
 """Every record that flows between stages, one frozen type per arrow of the straight line. Rank 0."""
 
-from sfteval.records.diagnosis import Case, Cause, Facts, Pair, Symptoms, Wrapping
+from sfteval.records.diagnosis import (
+    MERGE_TOLERANCE,
+    Case,
+    Cause,
+    Facts,
+    MergeDifference,
+    MergeFacts,
+    Pair,
+    Symptoms,
+    Wrapping,
+)
 from sfteval.records.evidence import (
     BASE,
     ITSELF,
@@ -66,6 +76,7 @@ from sfteval.records.waivers import AcceptedRegression, QuarantinedSample, Waive
 __all__ = [
     "BASE",
     "ITSELF",
+    "MERGE_TOLERANCE",
     "NAME_PATTERN",
     "PROMPT",
     "RUN_FORMAT",
@@ -98,6 +109,8 @@ __all__ = [
     "Look",
     "Manifest",
     "Matrix",
+    "MergeDifference",
+    "MergeFacts",
     "Message",
     "MetricInfo",
     "ModelIdentity",

@@ -53,12 +53,65 @@ class Symptoms:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One sample of a gate on both sides; `change` is candidate − reference with better as positive."""
+    """One sample of a gate on both sides.
+
+    `change` is candidate − reference with better as positive; `failed` says that the candidate's score is the worst
+    that there is.
+    """
 
     sample_id: str
     change: float
     candidate: Symptoms
     reference: Symptoms | None
+    failed: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the candidate's answer is worse than the reference's, or as bad as can be."""
+        return self.failed or self.change < 0
+
+
+MERGE_TOLERANCE = 1e-3
+"""Largest difference of logits between adapter and merged weights, relative to their spread: float32 is near 1e-6."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeDifference:
+    """Adapter against merged checkpoint, over every position of the inputs.
+
+    Attributes:
+        inputs: Sequences compared.
+        tokens: Positions compared.
+        max_abs_logit_difference: Largest difference of any logit.
+        logit_spread: Largest minus smallest logit of the adapter, for scale.
+        argmax_agreement: Share of positions where both would say the same token.
+    """
+
+    inputs: int
+    tokens: int
+    max_abs_logit_difference: float
+    logit_spread: float
+    argmax_agreement: float
+
+    @property
+    def same(self) -> bool:
+        """Whether the difference is rounding; a difference that is no number is not."""
+        return self.max_abs_logit_difference <= MERGE_TOLERANCE * self.logit_spread
+
+
+@dataclass(frozen=True, slots=True)
+class MergeFacts:
+    """What is known of a candidate that an adapter was merged into.
+
+    Attributes:
+        difference: As measured when merging; None where the manifest holds none that can be read.
+        measured: The weights are those that were measured then; None where nobody recorded them.
+        of_reference: The reference is the adapter that was merged.
+    """
+
+    difference: MergeDifference | None = None
+    measured: bool | None = None
+    of_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +125,13 @@ class Facts:
         used_template: sha256 of the one that it was evaluated with.
         numerics: Of candidate and reference: dtype and engine.
         stops: Ids that end a turn, of candidate and reference.
+        trained_stops: Ids that the candidate was trained to end its turns with.
         adapter: The candidate is an adapter.
-        same_model: Both sides have the same weights and adapter.
-        merged_difference: Largest logit difference between adapter and merged weights, as measured when merging.
-        overlap: Samples of the gate's suite that stand in the reference's training data but not in the candidate's.
+        like_base: Of the answers that base gave as well: how many are the same to the letter, and of how many.
+        same_weights: Candidate and base have the same weights and adapter.
+        merged: Of a merged candidate; None for every other.
+        overlap: Ids of samples of the gate's suite that stand in the reference's training data, not in the candidate's.
+        held_out: Held-out loss before and after the candidate's training.
         drops: Proven drops of other general benchmarks against base (of all, for a family), by name.
     """
 
@@ -85,10 +141,13 @@ class Facts:
     used_template: str = ""
     numerics: tuple[str, str] = ("", "")
     stops: tuple[str, str] = ("", "")
+    trained_stops: tuple[int, ...] = ()
     adapter: bool = False
-    same_model: bool = False
-    merged_difference: float | None = None
-    overlap: int = 0
+    like_base: tuple[int, int] = (0, 0)
+    same_weights: bool = False
+    merged: MergeFacts | None = None
+    overlap: frozenset[str] = frozenset()
+    held_out: tuple[float, float] | None = None
     drops: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -101,6 +160,13 @@ class Case:
     high: float
     pairs: tuple[Pair, ...]
     facts: Facts
+
+    @property
+    def objected(self) -> list[Pair]:
+        """The pairs that the gate objects to: worsened, or without the gain, floor or ceiling that is asked for."""
+        if self.demand == "no_regression":
+            return [pair for pair in self.pairs if pair.change < 0]
+        return [pair for pair in self.pairs if pair.wrong]
 
 
 @dataclass(frozen=True, slots=True)

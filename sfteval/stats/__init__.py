@@ -5,6 +5,7 @@ them, sample sizes. Knows nothing of suites, models or verdicts. scipy is loaded
 distribution, not on import.
 """
 
+from sfteval.stats.association import fisher_more
 from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, score_bounds, tango_score
 from sfteval.stats.family import Stratum, stratified_difference, stratified_drop_pvalue
 from sfteval.stats.finite import SETTLED, FiniteEstimate, finite_mean, finite_pvalue, proportional_blocks
@@ -25,6 +26,7 @@ __all__ = [
     "drop_pvalue",
     "finite_mean",
     "finite_pvalue",
+    "fisher_more",
     "gain_pvalue",
     "holm",
     "mcnemar_midp",

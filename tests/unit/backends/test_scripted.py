@@ -180,7 +180,7 @@ def test_template_renders_as_render_does(backend):
         (
             "replys: []",
             "1:1: found unknown field replys; expected one of: name, replies, default, prefer, scores, fail, nan, "
-            "seed, batch_size, delay_seconds, max_length. Did you mean replies?",
+            "seed, batch_size, delay_seconds, max_length, training. Did you mean replies?",
         ),
         (
             "replies:\n  - {contain: a, match: b, reply: c}",
@@ -224,3 +224,10 @@ def test_the_documented_example_is_valid(tmp_path):
     example = script.__doc__.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "example.yaml").write_text(example)
     assert script.read_script(tmp_path / "example.yaml").name == "careful"
+
+
+def test_a_training_manifest_that_it_claims_to_come_from(tmp_path, backend):
+    assert backend.identity.training == ""
+    (tmp_path / "trained.yaml").write_text(EXAMPLE + "training: made/training.json\n")
+    trained = open_backend("scripted:trained.yaml", relative_to=tmp_path)
+    assert trained.identity.training == str(tmp_path / "made" / "training.json")

@@ -8,7 +8,7 @@ import pytest
 
 from sfteval.checks import symptoms_of
 from sfteval.diagnose import diagnose
-from sfteval.records import Case, Facts, FinishReason, Pair
+from sfteval.records import Case, Facts, FinishReason, MergeDifference, MergeFacts, Pair
 
 END, LENGTH = FinishReason.END_TURN, FinishReason.LENGTH
 CHAT = Facts(generates=True, general=False)
@@ -70,6 +70,8 @@ def test_a_model_that_never_stops_is_told_from_answers_that_are_cut() -> None:
     )
     (cause,) = diagnose(case(everywhere, replace(CHAT, stops=("0", "0,3"))))
     assert cause.says == "20 of 20 worsened answers do not end: generation ends at ids 0, the reference's at 0,3"
+    (cause,) = diagnose(case(everywhere, replace(CHAT, stops=("0", "0,3"), trained_stops=(3,))))
+    assert cause.says == "20 of 20 worsened answers do not end: trained to end at ids 3, generation ends at 0"
 
 
 def test_what_the_reference_shows_as_well_is_no_cause() -> None:
@@ -104,28 +106,117 @@ def test_scores_without_answers_are_forgetting_only_where_a_drop_is_proven() -> 
 
 
 def test_an_adapter_that_changed_nothing() -> None:
-    given = case(pairs(GOOD, worse=0), replace(CHAT, adapter=True), low=-0.02, high=0.02, demand="improves")
+    facts = replace(CHAT, adapter=True, like_base=(40, 40))
+    failing = tuple(replace(pair, failed=True) for pair in pairs("no JSON", worse=0, good="no JSON"))
+    given = case(failing, facts, low=-0.02, high=0.02, demand="improves")
     (cause,) = diagnose(given)
     assert cause.cause == "adapter_inert"
-    assert cause.says == "40 of 40 answers are the reference's own, from an adapter: the training changed nothing"
-    assert names(replace(given, demand="no_regression")) == ["sampling_noise"]
+    assert cause.says == "40 of 40 answers are base's own, from an adapter: the training changed nothing"
+    assert cause.samples == tuple(f"s{i}" for i in range(20))
+    assert names(replace(given, facts=replace(facts, like_base=(38, 40)))) == ["unknown"]
+    fallen_back = case(PLANTED["content_wrong"], facts)
+    assert names(fallen_back) == ["adapter_inert"]
+
+
+MEASURED = MergeDifference(8, 200, 0.5, 30.0, 0.98)
+LEAKED = frozenset(f"w{i}" for i in range(12))
 
 
 @pytest.mark.parametrize(
-    ("facts", "cause"),
+    ("facts", "clean", "said"),
     [
-        ({"trained_template": "a" * 64, "used_template": "b" * 64}, "template_mismatch"),
-        ({"merged_difference": 0.5}, "merged_differs"),
-        ({"numerics": ("bfloat16/engine-1", "float32/engine-1")}, "numerics_drift"),
-        ({"overlap": 12}, "contamination"),
+        (
+            {"trained_template": "a" * 64, "used_template": "b" * 64},
+            {"trained_template": "a" * 64, "used_template": "a" * 64},
+            ("template_mismatch", "trained with chat template aaaaaaaaaaaa, evaluated with bbbbbbbbbbbb"),
+        ),
+        (
+            {"merged": MergeFacts(MEASURED)},
+            {"merged": MergeFacts(replace(MEASURED, max_abs_logit_difference=0.03), measured=True)},
+            (
+                "merged_differs",
+                "the merged weights' logits differ from the adapter's by up to 0.5, more than 0.001 of their spread 30",
+            ),
+        ),
+        (
+            {"merged": MergeFacts(replace(MEASURED, max_abs_logit_difference=1e-5), measured=False)},
+            {"merged": MergeFacts()},
+            ("merged_differs", "the weights are not those that were compared with the adapter when merging"),
+        ),
+        (
+            {"merged": MergeFacts(of_reference=True)},
+            {"merged": None},
+            ("merged_differs", "the reference is the adapter itself, and answers otherwise"),
+        ),
     ],
 )
-def test_facts_come_before_symptoms_and_their_clean_twin_is_silent(facts: dict[str, object], cause: str) -> None:
-    assert names(case(PLANTED["json_in_fence"], replace(CHAT, **facts))) == [cause, "json_in_fence"]
-    clean = {
-        "trained_template": "a" * 64,
-        "used_template": "a" * 64,
-        "merged_difference": 1e-5,
-        "numerics": ("float32/engine-1", "float32/engine-1"),
-    }
+def test_facts_come_before_symptoms_and_their_clean_twin_is_silent(
+    facts: dict[str, object], clean: dict[str, object], said: tuple[str, str]
+) -> None:
+    first, second = diagnose(case(PLANTED["json_in_fence"], replace(CHAT, **facts)))
+    assert (first.cause, first.says, first.weight) == (*said, 1.0)
+    assert second.cause == "json_in_fence"
     assert names(case(PLANTED["json_in_fence"], replace(CHAT, **clean))) == ["json_in_fence"]
+
+
+def test_other_numerics_stand_behind_what_the_answers_show() -> None:
+    facts = replace(CHAT, numerics=("bfloat16/engine-1", "float32/engine-1"))
+    assert names(case(PLANTED["json_in_fence"], facts)) == ["json_in_fence", "numerics_drift"]
+    (cause,) = diagnose(case(pairs(GOOD), facts))
+    assert cause.says == "evaluated in bfloat16/engine-1, the reference in float32/engine-1"
+    same = replace(CHAT, numerics=("float32/engine-1", "float32/engine-1"))
+    assert names(case(pairs(GOOD), same)) == ["unknown"]
+
+
+def test_a_drop_on_samples_that_only_the_reference_had_learned() -> None:
+    found = PLANTED["content_wrong"]
+    (cause,) = diagnose(case(found, replace(CHAT, overlap=LEAKED)))
+    said = "12 of 20 worsened samples stood in the reference's training data, not in this one's"
+    assert (cause.cause, cause.says, cause.weight) == ("contamination", said, 0.6)
+    assert set(cause.samples) == LEAKED
+    everywhere = LEAKED | {f"s{i}" for i in range(24)}
+    assert names(case(found, replace(CHAT, overlap=everywhere))) == ["content_wrong"]
+    assert names(case(found, replace(CHAT, overlap=frozenset({"w0"})))) == ["content_wrong"]
+    all_of_it = frozenset(pair.sample_id for pair in found)
+    assert names(case(found, replace(CHAT, overlap=all_of_it))) == ["contamination"]
+
+
+def test_a_habit_that_does_no_harm_is_no_cause() -> None:
+    """Every answer is fenced now; those that were right stay right, and the content of a third is wrong."""
+    fence = "```json\n{}\n```"
+    fenced, wrong = (symptoms_of(fence.format(text), END) for text in (GOOD, '{"name": "Bob", "age": 99}'))
+    bare = symptoms_of(GOOD, END)
+    fallen = [Pair(f"w{i}", -1.0, wrong, bare) for i in range(20)]
+    found = (*fallen, *(Pair(f"s{i}", 0.0, fenced, bare) for i in range(40)))
+    assert names(case(found)) == ["unknown"]
+
+
+def test_a_gain_that_is_missing_is_explained_by_what_the_failing_answers_show() -> None:
+    base, leak = symptoms_of("I do not know.", END), symptoms_of(GOOD + "\nUser: and now?", END)
+    found = tuple(Pair(f"f{i}", 0.0, leak, base, failed=True) for i in range(30))
+    (cause,) = diagnose(case(found, low=-0.1, high=0.1, demand="improves"))
+    assert cause.cause == "token_or_role_leak"
+    assert cause.says == "30 of 30 failing answers leak special tokens or play another role"
+    as_before = tuple(Pair(f"f{i}", 0.0, base, base, failed=True) for i in range(30))
+    assert names(case(as_before, low=-0.1, high=0.1, demand="improves")) == ["unknown"]
+
+
+def test_overfitting_is_said_beside_wrong_content() -> None:
+    (cause,) = diagnose(case(PLANTED["content_wrong"], replace(CHAT, held_out=(1.5, 2.25))))
+    assert cause.says == (
+        "20 of 20 worsened answers keep the reference's form; their content differs"
+        "; the held-out loss rose in training, 1.5 to 2.25: overfitting"
+    )
+    (cause,) = diagnose(case(PLANTED["content_wrong"], replace(CHAT, held_out=(1.5, 1.25))))
+    assert cause.says == "20 of 20 worsened answers keep the reference's form; their content differs"
+
+
+def test_what_is_open_is_noise_and_not_its_content() -> None:
+    assert names(case(PLANTED["content_wrong"], low=-0.06, high=0.02)) == ["sampling_noise"]
+
+
+def test_languages_are_compared_only_where_the_reference_has_a_usual_one() -> None:
+    texts = (GERMAN, ENGLISH, "Le port gardait ses lampes allumées pendant que la pluie tombait lentement sur la mer.")
+    spanish = symptoms_of("El puerto mantenía sus lámparas encendidas mientras caía una lluvia lenta.", END)
+    found = tuple(Pair(f"w{i}", -1.0, spanish, symptoms_of(texts[i % 3], END)) for i in range(30))
+    assert "language_shift" not in names(case(found))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sfteval.backends import open_backend
+from sfteval.backends.identity import identify
 from sfteval.backends.references import resolve
 from sfteval.errors import InputError, ModelError
 from sfteval.pipeline.merging import merge
@@ -182,6 +183,7 @@ def test_a_merged_lora_computes_the_same(tmp_path, tiny_base, name):
     assert found["max_abs_logit_difference"] < 1e-4 * found["logit_spread"]
     manifest = json.loads((tmp_path / "merged" / "training.json").read_text())
     assert manifest["merged"]["difference"]["max_abs_logit_difference"] == found["max_abs_logit_difference"]
+    assert manifest["merged"]["weights"] == identify(resolve(str(tmp_path / "merged"))).weights
     assert resolve(str(tmp_path / "merged")).parent == str(tiny_base)
     _, adapted = reloaded(tiny_base, done.checkpoint)
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
