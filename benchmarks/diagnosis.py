@@ -6,7 +6,9 @@ A good release is trained and promoted; each fault is planted in a training of i
 release, as `pytest suites/` does. Prints a confusion table: planted against the cause that most objecting gates of the
 suite that can show it name first ("–": none objects), and what the gates of the other suite say: a training that
 teaches nonsense also forgets, so that a proven drop there is no mistake. Clean twins are trained like the good release
-with other seeds; of them every gate counts. With --out, what was trained and answered is used again.
+with other seeds. In clean_strict the same twins must prove in every gate that nothing at all was lost, which they
+cannot: the gates object, and nothing but noise may be named. Of clean twins one gate that names another cause is
+enough to count as wrong. With --out, what was trained and answered is used again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +38,9 @@ from sfteval.shipped import shipped
 Rows = list[dict[str, object]]
 LIMIT = ("max_tokens: 64", "max_tokens: 128")
 ADAPTER = ("{name: lora, rank: 8, alpha: 16, dropout: 0.0, targets: all-linear}", "{name: full}")
+MARGIN = re.compile(r"margin: [\d.]+")
+CLEAN = ("clean", "clean_strict")
+NO_CAUSE = ("–", "unknown", "sampling_noise")
 FORMAT, FORGETTING = "format", "forgetting"
 GATES = """
 gates:
@@ -120,6 +126,7 @@ SERVED = """{% for message in messages %}### {{ message['role'] }}:
 {% endif %}"""
 FAULTS: dict[str, dict[str, object]] = {
     "clean": {},
+    "clean_strict": {"as": "clean", "suites": "strict"},
     "never_stops": {"training": without_stops},
     "json_in_fence": {"rows": answers(lambda text, _: f"```json\n{text}\n```"), "weights": "1e-3"},
     "json_in_prose": {"rows": answers(lambda text, _: f"Here is the JSON: {text}"), "weights": "1e-3"},
@@ -151,11 +158,13 @@ def main() -> None:
     beside: dict[str, Counter[str]] = {name: Counter() for name in names}
     for name in names:
         for seed in range(options.seeds):
-            checkpoint = train(project, f"{name}-{seed}", FAULTS[name], seed=100 + seed)
-            rows = gate(project, f"{name}-{seed}", checkpoint, "promoted")
-            where = str(FAULTS[name].get("suite", FORMAT))
-            shows = [row for row in rows if name == "clean" or suite_of(row) == where]
-            named, also = first_cause(shows), first_cause([row for row in rows if row not in shows])
+            fault = FAULTS[name]
+            checkpoint = train(project, f"{fault.get('as', name)}-{seed}", fault, seed=100 + seed)
+            rows = gate(project, f"{name}-{seed}", checkpoint, "promoted", str(fault.get("suites", "suites")))
+            where = str(fault.get("suite", FORMAT))
+            shows = [row for row in rows if suite_of(row) == where]
+            named = any_cause(rows) if name in CLEAN else first_cause(shows)
+            also = first_cause([row for row in rows if row not in shows])
             table[name][named] += 1
             beside[name][also] += 1
             print(f"{name} (seed {seed}): {named}; beside it: {also}", file=sys.stderr, flush=True)
@@ -170,6 +179,9 @@ def scaffold(project: Path) -> Path:
         shutil.copytree(shipped("fixtures/demo"), project)
     suite = project / "suites" / "format.suite.yaml"
     suite.write_text(suite.read_text().split("gates:")[0].replace(*LIMIT) + GATES)
+    strict = shutil.copytree(suite.parent, project / "strict", dirs_exist_ok=True)
+    for file in (strict / "format.suite.yaml", strict / "forgetting.suite.yaml"):
+        file.write_text(MARGIN.sub("margin: 0.0, proof: required", file.read_text()))
     (project / "pyproject.toml").write_text('[tool.pytest.ini_options]\n[tool.sfteval]\nruns_dir = "runs"\n')
     return project
 
@@ -210,13 +222,13 @@ def nothing() -> Iterator[None]:
     yield
 
 
-def gate(project: Path, name: str, checkpoint: Path, previous: str) -> list[dict[str, object]]:
+def gate(project: Path, name: str, checkpoint: Path, previous: str, suites: str = "suites") -> list[dict[str, object]]:
     """Judge a checkpoint as a release, and return the rows of its gates."""
     verdicts = project / f"verdicts-{name}.json"
     verdicts.unlink(missing_ok=True)
     arguments = ["-q", "-p", "no:cacheprovider", "--candidate", str(checkpoint), "--previous", previous]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites", *arguments, "--verdicts", str(verdicts)],
+        [sys.executable, "-m", "pytest", suites, *arguments, "--verdicts", str(verdicts)],
         cwd=project,
         capture_output=True,
         text=True,
@@ -230,7 +242,7 @@ def gate(project: Path, name: str, checkpoint: Path, previous: str) -> list[dict
 
 def suite_of(row: dict[str, object]) -> str:
     """Return the suite that a gate is about; the one family pools the forgetting benchmarks."""
-    return FORMAT if str(row["node"]).startswith("suites/format") else FORGETTING
+    return FORMAT if row["suite"] == FORMAT else FORGETTING
 
 
 def first_cause(rows: list[dict[str, object]]) -> str:
@@ -239,24 +251,32 @@ def first_cause(rows: list[dict[str, object]]) -> str:
     return named.most_common(1)[0][0] if named else "–"
 
 
+def any_cause(rows: list[dict[str, object]]) -> str:
+    """Return a cause that any gate names first and that is none of `NO_CAUSE`; else as `first_cause`."""
+    return first_cause(
+        [row for row in rows if row["diagnosis"] and row["diagnosis"][0]["cause"] not in NO_CAUSE] or rows
+    )
+
+
 def report(table: dict[str, Counter[str]], beside: dict[str, Counter[str]], *, as_json: bool) -> None:
     """Print the confusion table and how often the planted cause came first."""
-    planted = {name: found for name, found in table.items() if name != "clean"}
+    planted = {name: found for name, found in table.items() if name not in CLEAN}
     right = sum(found[name] for name, found in planted.items())
     total = sum(found.total() for found in planted.values())
     unknown = sum(found["unknown"] + found["–"] for found in planted.values())
-    clean = table.get("clean", Counter())
+    twins = sum((table[name] for name in CLEAN if name in table), Counter[str]())
+    silent = sum(twins[name] for name in NO_CAUSE)
     if as_json:
         rows = {name: {"named": dict(found), "beside": dict(beside[name])} for name, found in table.items()}
-        counts = {"right": right, "unknown": unknown, "of": total, "clean_silent": clean["–"], "clean": clean.total()}
+        counts = {"right": right, "unknown": unknown, "of": total, "clean_silent": silent, "clean": twins.total()}
         print(json.dumps({"planted": rows} | counts))
         return
     print(f"{'planted':<22}{'named first':<32}in the other suite")
     for name, found in table.items():
-        print(f"{name:<22}{_counted(found):<32}{_counted(beside[name]) if name in planted else ''}")
+        print(f"{name:<22}{_counted(found):<32}{_counted(beside[name]) if name in planted else 'any gate'}")
     wrong = total - right - unknown
     print(f"\nright cause first: {right} of {total}; another cause first: {wrong}; none or unknown: {unknown}")
-    print(f"clean twins without a cause: {clean['–']} of {clean.total()}")
+    print(f"clean twins of which no cause but noise is named: {silent} of {twins.total()}")
 
 
 def _counted(found: Counter[str]) -> str:
