@@ -38,7 +38,7 @@ from sfteval.shipped import shipped
 Rows = list[dict[str, object]]
 LIMIT = ("max_tokens: 64", "max_tokens: 128")
 ADAPTER = ("{name: lora, rank: 8, alpha: 16, dropout: 0.0, targets: all-linear}", "{name: full}")
-MARGIN = re.compile(r"margin: [\d.]+")
+MARGIN = re.compile(r"margin: [\d.]+}")
 CLEAN = ("clean", "clean_strict")
 NO_CAUSE = ("–", "unknown", "sampling_noise")
 FORMAT, FORGETTING = "format", "forgetting"
@@ -181,7 +181,7 @@ def scaffold(project: Path) -> Path:
     suite.write_text(suite.read_text().split("gates:")[0].replace(*LIMIT) + GATES)
     strict = shutil.copytree(suite.parent, project / "strict", dirs_exist_ok=True)
     for file in (strict / "format.suite.yaml", strict / "forgetting.suite.yaml"):
-        file.write_text(MARGIN.sub("margin: 0.0, proof: required", file.read_text()))
+        file.write_text(MARGIN.sub("margin: 0.0}, proof: required", file.read_text()))
     (project / "pyproject.toml").write_text('[tool.pytest.ini_options]\n[tool.sfteval]\nruns_dir = "runs"\n')
     return project
 
@@ -194,14 +194,14 @@ def train(project: Path, name: str, fault: dict[str, object], *, seed: int) -> P
         rows = fault["rows"](rows, Random(seed))
     (project / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = text.replace("train.jsonl", f"{name}.jsonl").replace("seed: 7", f"seed: {seed}")
-    text = text.replace("../tiny_base", str(shipped("fixtures/tiny_base"))).replace("epochs: 2", "epochs: 4")
+    text = text.replace("epochs: 2", "epochs: 4")
     if "weights" in fault:
         text = text.replace(*ADAPTER).replace("learning_rate: 2e-3", f"learning_rate: {fault['weights']}")
-    (project / f"{name}.yaml").write_text(text)
     made = project / "models" / f"{name}.json"
     recipe = recipe_of(text, rows, fault)
     if made.exists() and (known := json.loads(made.read_text()))["recipe"] == recipe:
         return Path(known["checkpoint"])
+    (project / f"{name}.yaml").write_text(text.replace("../tiny_base", str(shipped("fixtures/tiny_base"))))
     with fault.get("training", nothing)():
         trained = train_from(project / f"{name}.yaml", output=project / "models" / name, progress=False)
     if "checkpoint" in fault:

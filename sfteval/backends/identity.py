@@ -88,7 +88,7 @@ def identify(reference: ModelReference, *, template: str | None = None) -> Model
         adapter=adapter if reference.kind is Kind.ADAPTER else "",
         tokenizer=tokenizer,
         template=template_hash(own or template),
-        numerics=NUMERICS,
+        numerics=_numerics(base),
         training=reference.training,
     )
 
@@ -111,6 +111,17 @@ def own_template(reference: ModelReference) -> str | None:
         named = {entry.get("name"): entry.get("template") for entry in found if isinstance(entry, dict)}
         found = named.get("default")
     return found if isinstance(found, str) else None
+
+
+def _numerics(base: ModelReference) -> str:
+    """Return in what the model computes, and for a GGUF file in what its weights were stored, such as `Q4_K_M`."""
+    kind = read_gguf(base.path).get("general.file_type") if base.kind is Kind.GGUF else None
+    if not kind:  # absent, or 0: float32
+        return NUMERICS
+    from gguf.constants import LlamaFileType
+
+    known = {each.value: each.name.partition("_")[2] for each in LlamaFileType}
+    return f"{NUMERICS}/{known.get(kind, f'type-{kind}')}"
 
 
 def _weights(base: ModelReference) -> str:

@@ -6,6 +6,7 @@ the share of what they explain or less where they are circumstances that may hav
 
 from __future__ import annotations
 
+import re
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,10 @@ SHARE = 0.4
 """Leaked samples explain at least this share of the worsened ones."""
 LEVEL = 0.01
 """Error rate at which leaked samples worsened more often than the others."""
-CIRCUMSTANCE = 0.3
-"""Weight of what differs between the two models and cannot be tied to any sample: behind all that can."""
+PRECISION, ENGINE = 0.5, 0.1
+"""Weights of what differs between the two models and cannot be tied to any sample: behind what can."""
+DTYPE = re.compile(r"b?float\d+$")
+STORED = re.compile(r"(I?Q\d|TQ\d|B?F16|MXFP|NVFP|type-)")
 
 
 def factual(case: Case) -> tuple[Cause, ...]:
@@ -33,8 +36,8 @@ def factual(case: Case) -> tuple[Cause, ...]:
 
 
 def circumstantial(case: Case) -> tuple[Cause, ...]:
-    """Return what may explain a drop and leaves no trace in single answers."""
-    return (*_leaked(case), *_numerics(case))
+    """Return what explains a drop and leaves no trace in single answers."""
+    return (*_leaked(case), *_precision(case))
 
 
 def noise(case: Case) -> Iterator[Cause]:
@@ -80,11 +83,26 @@ def _merged(case: Case) -> Iterator[Cause]:
         yield Cause("merged_differs", "; ".join(said), 1.0, ids(case.objected))
 
 
-def _numerics(case: Case) -> Iterator[Cause]:
-    ours, theirs = case.facts.numerics
+def _precision(case: Case) -> Iterator[Cause]:
+    """The weights of one side are rounded in another way; behind what shows in nearly every answer."""
+    ours, theirs = (_rounding(numerics) for numerics in case.facts.numerics)
     if ours and theirs and ours != theirs and case.high < 0:
-        says = f"evaluated in {ours}, the reference in {theirs}"
-        yield Cause("numerics_drift", says, CIRCUMSTANCE, ids(case.objected))
+        says = f"computed in {' from '.join(ours)}, the reference in {' from '.join(theirs)}"
+        yield Cause("numerics_drift", says, PRECISION, ids(case.objected))
+
+
+def engine(case: Case) -> Iterator[Cause]:
+    """The two were answered by different engines, and nothing else about their numerics is known to differ."""
+    ours, theirs = case.facts.numerics
+    if ours and theirs and ours != theirs and case.high < 0 and not tuple(_precision(case)):
+        yield Cause("numerics_drift", f"answered by {ours}, the reference by {theirs}", ENGINE, ids(case.objected))
+
+
+def _rounding(numerics: str) -> tuple[str, ...]:
+    """Return (dtype,) or (dtype, what a GGUF file is stored in) of `dtype/engine[/stored]`, () if it says neither."""
+    dtype, *rest = numerics.split("/")
+    stored = tuple(part for part in rest if STORED.match(part))
+    return (dtype, *stored) if DTYPE.match(dtype) else ()
 
 
 def _leaked(case: Case) -> Iterator[Cause]:

@@ -24,7 +24,7 @@ class ModelIdentity:
         adapter: sha256 over the adapter's bytes and configuration; "" for a full checkpoint.
         tokenizer: sha256 over the tokenizer's bytes.
         template: sha256 of the chat template's text; "" if there is none.
-        numerics: dtype and engine version, such as "float32/engine-1".
+        numerics: dtype and engine version, such as "float32/engine-1"; for GGUF also what it is stored in ("…/Q4_0").
         training: Path of the training manifest beside the checkpoint, "" if there is none.
     """
 

@@ -3,19 +3,21 @@ import struct
 import pytest
 
 from sfteval.backends.gguf_header import read_gguf
+from sfteval.backends.identity import identify
 from sfteval.backends.references import Kind, resolve
 from sfteval.backends.tokenizer_files import repair_pre_tokenizer
 from sfteval.errors import ModelError
 
 
 @pytest.fixture
-def gguf(tmp_path):
+def gguf(tmp_path, request):
     """A small valid file, written by the `gguf` package."""
     import numpy as np
     from gguf import GGUFWriter
 
     writer = GGUFWriter(tmp_path / "m.gguf", "llama")
     writer.add_chat_template("T")
+    writer.add_file_type(request.param if hasattr(request, "param") else 0)
     writer.add_token_list(["a", "bc", "déf"])
     writer.add_array("some.numbers", [1, 2, 3])
     writer.add_tensor("x", np.ones((3, 32), dtype=np.float32))
@@ -81,3 +83,10 @@ def test_digits_are_split_one_by_one_where_the_vocabulary_was_learned_so():
     for kind, pieces in ((None, ["a", "Ġ", "Ġ12"]), ("smollm", ["a", "ĠĠ", "1", "2"])):
         repair_pre_tokenizer(words, kind)
         assert [piece for piece, _ in words.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a  12")] == pieces
+
+
+@pytest.mark.parametrize(
+    ("gguf", "numerics"), [(0, ""), (2, "/Q4_0"), (15, "/Q4_K_M"), (999, "/type-999")], indirect=["gguf"]
+)
+def test_numerics_say_what_the_weights_are_stored_in(gguf, numerics):
+    assert identify(resolve(str(gguf))).numerics == f"float32/engine-1{numerics}"

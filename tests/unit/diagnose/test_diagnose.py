@@ -159,13 +159,24 @@ def test_facts_come_before_symptoms_and_their_clean_twin_is_silent(
     assert names(case(PLANTED["json_in_fence"], replace(CHAT, **clean))) == ["json_in_fence"]
 
 
-def test_other_numerics_stand_behind_what_the_answers_show() -> None:
-    facts = replace(CHAT, numerics=("bfloat16/engine-1", "float32/engine-1"))
+def test_other_precision_stands_behind_what_the_answers_show() -> None:
+    facts = replace(CHAT, numerics=("float32/engine-1/Q4_0", "float32/engine-1"))
     assert names(case(PLANTED["json_in_fence"], facts)) == ["json_in_fence", "numerics_drift"]
-    (cause,) = diagnose(case(pairs(GOOD), facts))
-    assert cause.says == "evaluated in bfloat16/engine-1, the reference in float32/engine-1"
-    same = replace(CHAT, numerics=("float32/engine-1", "float32/engine-1"))
-    assert names(case(pairs(GOOD), same)) == ["unknown"]
+    (cause,) = diagnose(case(PLANTED["content_wrong"], facts))
+    assert cause.says == "computed in float32 from Q4_0, the reference in float32"
+    (cause,) = diagnose(case(pairs(GOOD), replace(CHAT, numerics=("bfloat16/live/x", "float32/engine-1"))))
+    assert (cause.cause, cause.says) == ("numerics_drift", "computed in bfloat16, the reference in float32")
+    same = replace(CHAT, numerics=("float32/engine-1/Q4_0", "float32/engine-1/Q4_0"))
+    assert names(case(PLANTED["content_wrong"], same)) == ["content_wrong"]
+    assert names(case(PLANTED["content_wrong"], facts, low=-0.1, high=0.1)) == ["sampling_noise"]
+
+
+@pytest.mark.parametrize("theirs", ["float32/engine-1", "lm-eval-0.4.13"])
+def test_another_engine_comes_last(theirs: str) -> None:
+    facts = replace(CHAT, numerics=("float32/engine-2", theirs))
+    found = diagnose(case(PLANTED["content_wrong"], facts))
+    assert [cause.cause for cause in found] == ["content_wrong", "numerics_drift"]
+    assert found[1].says == f"answered by float32/engine-2, the reference by {theirs}"
 
 
 def test_a_drop_on_samples_that_only_the_reference_had_learned() -> None:
