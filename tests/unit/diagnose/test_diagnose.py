@@ -20,12 +20,12 @@ GERMAN = "Der Hafen ließ seine Lampen brennen, während ein langsamer Regen vom
 
 
 def pairs(
-    bad: str, finish: FinishReason = END, *, good: str = GOOD, worse: int = 20, same: int = 40, both: bool = False
+    bad: str, finish: FinishReason = END, *, good: str = GOOD, worse: int = 20, same: int = 40
 ) -> tuple[Pair, ...]:
-    """Return pairs of which `worse` got worse with the answer `bad`; `both`: the reference had it as well."""
+    """Return pairs of which `worse` got worse with the answer `bad`."""
     reference = symptoms_of(good, END)
     ours = symptoms_of(bad, finish, {RECITED})
-    fallen = [Pair(f"w{i}", -1.0, ours, ours if both else reference) for i in range(worse)]
+    fallen = [Pair(f"w{i}", -1.0, ours, reference) for i in range(worse)]
     return (*fallen, *(Pair(f"s{i}", 0.0, reference, reference) for i in range(same)))
 
 
@@ -74,8 +74,10 @@ def test_a_model_that_never_stops_is_told_from_answers_that_are_cut() -> None:
     assert cause.says == "20 of 20 worsened answers do not end: trained to end at ids 3, generation ends at 0"
 
 
-def test_what_the_reference_shows_as_well_is_no_cause() -> None:
-    assert names(case(pairs(f"```json\n{GOOD}\n```", both=True))) == ["unknown"]
+@pytest.mark.parametrize("cause", PLANTED)
+def test_what_the_reference_shows_as_well_is_no_cause(cause: str) -> None:
+    twin = tuple(replace(pair, reference=pair.candidate) for pair in PLANTED[cause])
+    assert names(case(twin)) == ["unknown"]
 
 
 def test_few_samples_prove_no_cause() -> None:
