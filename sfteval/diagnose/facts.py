@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INERT = 0.99
 """Share of equal answers from which a candidate counts as its own base."""
+ENOUGH = 20
+"""Answers below which agreement may be chance, unless the weights are the same."""
 SHARE = 0.4
 """Leaked samples explain at least this share of the worsened ones."""
 LEVEL = 0.01
@@ -51,7 +53,7 @@ def noise(case: Case) -> Iterator[Cause]:
 def _same_as_base(case: Case) -> Iterator[Cause]:
     """The candidate answers as its base does, so a gain that is asked for, or was there before, cannot be there."""
     equal, of = case.facts.like_base
-    if not of or equal < INERT * of:
+    if equal < INERT * of or (of < ENOUGH and not case.facts.same_weights):
         return
     what = "the same weights" if case.facts.same_weights else "an adapter" if case.facts.adapter else "other weights"
     says = f"{equal} of {of} answers are base's own, from {what}: the training changed nothing"

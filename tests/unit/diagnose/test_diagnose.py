@@ -116,6 +116,8 @@ def test_an_adapter_that_changed_nothing() -> None:
     assert cause.says == "40 of 40 answers are base's own, from an adapter: the training changed nothing"
     assert cause.samples == tuple(f"s{i}" for i in range(20))
     assert names(replace(given, facts=replace(facts, like_base=(38, 40)))) == ["unknown"]
+    assert names(replace(given, facts=replace(facts, like_base=(19, 19)))) == ["unknown"]
+    assert names(replace(given, facts=replace(facts, like_base=(19, 19), same_weights=True))) == ["adapter_inert"]
     fallen_back = case(PLANTED["content_wrong"], facts)
     assert names(fallen_back) == ["adapter_inert"]
 
