@@ -53,7 +53,7 @@ def noise(case: Case) -> Iterator[Cause]:
 def _same_as_base(case: Case) -> Iterator[Cause]:
     """The candidate answers as its base does, so a gain that is asked for, or was there before, cannot be there."""
     equal, of = case.facts.like_base
-    if equal < INERT * of or (of < ENOUGH and not case.facts.same_weights):
+    if not of or equal < INERT * of or (of < ENOUGH and not case.facts.same_weights):
         return
     what = "the same weights" if case.facts.same_weights else "an adapter" if case.facts.adapter else "other weights"
     says = f"{equal} of {of} answers are base's own, from {what}: the training changed nothing"

@@ -117,7 +117,7 @@ class Origin:
 
 def _unchanged(path: Path, sha256: Any) -> bool:
     try:
-        return file_key(path) == sha256
+        return bool(file_key(path) == sha256)
     except OSError:
         return False
 
