@@ -7,8 +7,9 @@ release, as `pytest suites/` does. Prints a confusion table: planted against the
 suite that can show it name first ("–": none objects), and what the gates of the other suite say: a training that
 teaches nonsense also forgets, so that a proven drop there is no mistake. Clean twins are trained like the good release
 with other seeds. In clean_strict the same twins must prove in every gate that nothing at all was lost, which they
-cannot: the gates object, and nothing but noise may be named. Of clean twins one gate that names another cause is
-enough to count as wrong. With --out, what was trained and answered is used again.
+cannot: the gates object, and against the good release nothing but noise may be named (against base, a twin forgets what
+the good release forgot). Of clean twins one gate that names another cause is enough to count as wrong. With --out,
+what was trained and answered is used again.
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ def main() -> None:
             rows = gate(project, f"{name}-{seed}", checkpoint, "promoted", str(fault.get("suites", "suites")))
             where = str(fault.get("suite", FORMAT))
             shows = [row for row in rows if suite_of(row) == where]
-            named = any_cause(rows) if name in CLEAN else first_cause(shows)
+            twins = [row for row in rows if name == "clean" or row["against"] == "previous"]
+            named = any_cause(twins) if name in CLEAN else first_cause(shows)
             also = first_cause([row for row in rows if row not in shows])
             table[name][named] += 1
             beside[name][also] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
+from sfteval import stats
 from sfteval.diagnose.facts import ids
 from sfteval.records import Cause
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST = 0.5
 """Share of the worsened answers that must be sound in form for their content to be the cause."""
+LEVEL = 0.01
+"""Error rate at which more samples fell than rose."""
 DRIFT = 2.0
 """Answers that are this many times longer or shorter (median of the worsened samples) have drifted."""
 
@@ -26,11 +29,18 @@ def remaining(case: Case) -> tuple[Cause, ...]:
     """Return the one cause that is left, if a drop is proven."""
     worse = [pair for pair in case.pairs if pair.change < 0 and pair.reference is not None]
     comparative = case.demand in ("no_regression", "improves")
-    if not worse or not comparative or case.high >= 0:
+    if not worse or not comparative or case.high >= 0 or not _proven(case):
         return ()
     if case.facts.general or not case.facts.generates:
         return (_forgetting(case, worse),) if case.facts.general else ()
     return _drifted(worse) or _wrong(case, worse)
+
+
+def _proven(case: Case) -> bool:
+    """Return whether more samples fell than rose, as surely as a symptom must be: a gate's own bound is one of many."""
+    known = [pair.change for pair in case.pairs if pair.reference is not None]
+    rose, fell = sum(change > 0 for change in known), sum(change < 0 for change in known)
+    return stats.mcnemar_midp_drop(rose, fell) <= LEVEL
 
 
 def _drifted(worse: Sequence[Pair]) -> tuple[Cause, ...]:

@@ -235,3 +235,14 @@ def test_languages_are_compared_only_where_the_reference_has_a_usual_one() -> No
     spanish = symptoms_of("El puerto mantenía sus lámparas encendidas mientras caía una lluvia lenta.", END)
     found = tuple(Pair(f"w{i}", -1.0, spanish, symptoms_of(texts[i % 3], END)) for i in range(30))
     assert "language_shift" not in names(case(found))
+
+
+def test_what_is_left_is_named_only_where_the_drop_is_sure() -> None:
+    """6 of 140 fell and 1 rose: the gate's own bound excludes no drop, one of ten gates does so by chance."""
+    answer = symptoms_of("A", FinishReason.STOP)
+    changes = [-1.0] * 6 + [1.0] + [0.0] * 133
+    found = tuple(Pair(f"s{i}", change, answer, answer) for i, change in enumerate(changes))
+    facts = Facts(generates=False, general=True)
+    assert names(case(found, facts, low=-0.07, high=-0.003)) == ["unknown"]
+    surer = tuple(Pair(f"s{i}", change, answer, answer) for i, change in enumerate([-1.0] * 10 + [0.0] * 130))
+    assert names(case(surer, facts, low=-0.11, high=-0.039)) == ["general_forgetting"]
