@@ -9,6 +9,7 @@ be proven (intersection-union; Berger 1982). Holm 1979, Scand. J. Statist. 6:65.
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING
 
 from sfteval import stats
@@ -97,7 +98,7 @@ def _improves(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
 
 def _at_least(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
-    mean = c.candidate or 0.0
+    mean = nan if c.candidate is None else c.candidate
     if mean >= c.gate.threshold:
         return VerdictKind.PASS, f"{mean:.3g} is at or above the floor {c.gate.threshold:.3g}"
     return VerdictKind.FAIL, f"{mean:.3g} is below the floor {c.gate.threshold:.3g}"
@@ -105,7 +106,7 @@ def _at_least(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
 
 def _at_most(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
-    mean = c.candidate or 0.0
+    mean = nan if c.candidate is None else c.candidate
     if mean <= c.gate.threshold:
         return VerdictKind.PASS, f"{mean:.3g} is at or below the ceiling {c.gate.threshold:.3g}"
     return VerdictKind.FAIL, f"{mean:.3g} is above the ceiling {c.gate.threshold:.3g}"

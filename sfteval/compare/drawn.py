@@ -72,7 +72,7 @@ def compare_drawn(gate: Gate, joined: Joined, candidate: Run, reference: Run, dr
     lost = sum(at < used for at, _ in joined.changed) + sum(at < used for at in joined.gone)
     pairs = scored_pairs(gate, joined, metric, lost, used)
     kept = joined.ours[pairs.rows]
-    population = max(len(kept), round(draw.population * len(kept) / used))
+    population = _in_proportion(draw.population, len(kept), used)
     estimate, p_value = _judged(gate, pairs, _ends_within(draw.ends, kept), population)
     low, high = sorted((pairs.sign * estimate.low, pairs.sign * estimate.high))
     flips = Flips(pairs)
@@ -99,7 +99,7 @@ def bound_drawn(gate: Gate, part: Part, metric: MetricInfo, draw: Draw) -> Compa
     lower, upper = _bounded(gate, metric.lower, metric.upper)
     values, present = part.scores(gate.check)
     scored = np.flatnonzero(present)
-    population = max(len(scored), round(draw.population * len(scored) / len(part)))
+    population = _in_proportion(draw.population, len(scored), len(part))
     mean = stats.finite_mean(
         values[scored],
         _ends_within(draw.ends, scored),
@@ -126,6 +126,11 @@ def _reach(gate: Gate, joined: Joined, reference: Run, draw: Draw) -> int:
         guard_share(gate, joined, reference)
         refuse(f"the runs share too few of the first samples of {name_of(gate)}")
     return fitting[-1]
+
+
+def _in_proportion(population: int, kept: int, used: int) -> int:
+    """Return the benchmark's size without what was left out; rounded up, so that it is never seen before its end."""
+    return -(-population * kept // used)
 
 
 def _ends_within(ends: Sequence[int], kept: Rows) -> list[int]:

@@ -136,6 +136,22 @@ def test_floors_and_ceilings_judge_the_candidate_alone(demand, threshold, kind) 
     assert verdict(gate(demand, threshold, None), SAME, None).kind is kind
 
 
+@pytest.mark.parametrize("demand", ["at_least", "at_most"])
+def test_a_value_that_is_not_there_passes_nothing(demand) -> None:
+    (got,) = judge([Comparison(gate(demand, 0.5, None))], gates_in_plan=1)
+    assert got.kind is VerdictKind.FAIL
+
+
+def test_a_drawn_benchmark_is_not_all_seen_before_its_last_sample() -> None:
+    answered = run([1.0] * 40 + [None] * 60)
+    extra = answered.manifest.extra | {"draws": {"s/": {"population": 101, "ends": [100]}}}
+    drawn = replace(answered, manifest=replace(answered.manifest, extra=extra))
+    got = compare(gate(), drawn, drawn)
+    assert (got.n, got.population) == (40, 41)
+    floor = compare(gate("at_least", 0.5, None), drawn, None)
+    assert (floor.n, floor.population) == (40, 41)
+
+
 def test_lower_is_better_turns_the_signs() -> None:
     perplexity = MetricInfo(lower=None, upper=None, higher_is_better=False)
     low = run([1.0 + 0.001 * i for i in range(60)], metric=perplexity)
