@@ -42,6 +42,7 @@ def bind(
     bound = {name: _bound(name, check, folder, table) for name, check in checks.items()}
     waits_for = {name: params.siblings() for name, (params, _) in bound.items()}
     order = _order(waits_for)
+    spanning = {name for name, (params, _) in bound.items() if params.spans()}
     in_each_turn = _closure(
         [params.siblings()[0] for params, _ in bound.values() if params.spans() == "turns"], waits_for
     )
@@ -53,7 +54,7 @@ def bind(
             turns.append(outcomes)
             for name in order if each is answer else [name for name in order if name in in_each_turn]:
                 params, judge = bound[name]
-                outcomes[name] = guarded(judge, each, _seen(params, turns))
+                outcomes[name] = guarded(judge, each, _seen(params, turns) if name in spanning else outcomes)
         return {name: turns[-1][name] for name in checks}
 
     return judge_all
@@ -87,9 +88,7 @@ def _bound(name: str, check: Mapping[str, Any], folder: Path, table: Table) -> t
 
 
 def _seen(params: Params, turns: Sequence[Mapping[str, Outcome]]) -> Mapping[str, Outcome]:
-    """Return what a judge is shown: the last answer's outcomes, or its one sibling's by number."""
-    if not params.spans():
-        return turns[-1]
+    """Return what the judge of a check that spans is shown: its one sibling's outcomes by number."""
     return _numbered(params, turns if params.spans() == "turns" else turns[-1:])
 
 
@@ -142,5 +141,7 @@ def _order(waits_for: dict[str, tuple[str, ...]]) -> list[str]:
 
 def _storable(evidence: str) -> str:
     """Cut evidence and spell out what UTF-8 cannot hold, so that every store can write it."""
+    if evidence.isascii() and len(evidence) <= EVIDENCE_CHARACTERS:
+        return evidence
     text = evidence if len(evidence) <= EVIDENCE_CHARACTERS else evidence[:EVIDENCE_CHARACTERS] + "…"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -103,6 +103,9 @@ def no_role_leakage(_: NoRoleLeakage, answer: Answer) -> Outcome:
 def longest_loop(words: list[str], times: int) -> tuple[int, int]:
     """Return (words in the block, repeats) of the first loop found, shortest block first; (0, 0) without one."""
     for size in range(1, min(LONGEST_BLOCK, len(words) // times) + 1):
+        shortest = max(size * times, SHORTEST_LOOP) - size  # a run of so many equals holds one of every so many places
+        if not any(map(eq, words[shortest - 1 + size :: shortest], words[shortest - 1 :: shortest])):
+            continue
         for same, run in groupby(map(eq, words[size:], words)):
             if same:
                 covered = sum(1 for _ in run) + size

@@ -134,7 +134,7 @@ def keyword_counts(params: KeywordCounts, text: str) -> Verdict:
 
 def numbers(params: Numbers, text: str) -> Verdict:
     """Count runs of digits after punctuation is taken out."""
-    count = sum(len(re.findall(r"\d+", word)) for word in bare_words(text))
+    count = len(re.findall(r"\d+", " ".join(bare_words(text))))
     return count == params.numbers, f"{count} numbers, exactly {params.numbers}"
 
 

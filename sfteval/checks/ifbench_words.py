@@ -14,6 +14,7 @@ from itertools import pairwise
 from sfteval.checks.kinds import Flag, Params
 from sfteval.checks.published import Positive, Verdict, Word, first_odd, instruction
 from sfteval.checks.punkt_sentences import sentences
+from sfteval.checks.syllables import syllables
 from sfteval.checks.treebank_words import bare_words, sentence_tokens, word_tokens
 from sfteval.checks.verbs import is_verb
 from sfteval.records import Strict
@@ -126,10 +127,8 @@ def no_shared_initials(_: NoSharedInitials, text: str) -> Verdict:
 
 def alternating_syllables(_: AlternatingSyllables, text: str) -> Verdict:
     """Compare the parity of neighbours."""
-    import syllapy
-
     words = bare_words(text.lower())
-    counts = {word: syllapy.count(word) for word in set(words)}
+    counts = {word: syllables(word) for word in set(words)}
     pairs = ((a, b) for a, b in pairwise(words) if counts[a] % 2 == counts[b] % 2)
     odd = next((f"{a[:40]!r} has {counts[a]} syllables, {b[:40]!r} {counts[b]}" for a, b in pairs), None)
     return first_odd(odd, "odd and even by turns")

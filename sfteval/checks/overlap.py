@@ -149,7 +149,8 @@ def chrf(given: str, wanted: str) -> float:
 def _common_grams(given: str, wanted: str) -> Iterator[tuple[int, int, int]]:
     """Yield, for n-grams of 1 to 6 characters, how many are common, given and wanted, while both texts have some.
 
-    Each n-gram gets a number by its first n - 1 characters' number and its last character, in sorted order.
+    An n-gram's number is that of its first n - 1 characters and its last character; numbers are packed when they would
+    outgrow 63 bits. Both texts' numbers are sorted as one, their last bit saying whose they are.
     """
     import numpy as np
 
@@ -157,19 +158,24 @@ def _common_grams(given: str, wanted: str) -> Iterator[tuple[int, int, int]]:
     letters = np.unique(written, return_inverse=True)[1].astype(np.int64)
     mine, theirs = letters[: len(given)], letters[len(given) :]
     base = int(letters.max(initial=0)) + 1
-    grams = [mine, theirs]
+    grams, span = [mine, theirs], base
     for order in range(1, GRAM + 1):
         if order > 1:
+            if 2 * span * base >= 2**63:
+                numbers = np.unique(np.concatenate(grams), return_inverse=True)[1].astype(np.int64)
+                grams, span = [numbers[: len(grams[0])], numbers[len(grams[0]) :]], len(numbers)
+            span *= base
             grams = [
                 each[: max(len(each) - 1, 0)] * base + text[order - 1 :]
                 for each, text in zip(grams, (mine, theirs), strict=True)
             ]
         if not (len(grams[0]) and len(grams[1])):
             return
-        numbers = np.unique(np.concatenate(grams), return_inverse=True)[1]
-        grams = [numbers[: len(grams[0])], numbers[len(grams[0]) :]]
-        counts = [np.bincount(each, minlength=int(numbers.max()) + 1) for each in grams]
-        yield int(np.minimum(*counts).sum()), len(grams[0]), len(grams[1])
+        both = np.sort(np.concatenate([2 * grams[0], 2 * grams[1] + 1]))
+        starts = np.flatnonzero(np.diff(both >> 1, prepend=-1))
+        counts = np.diff(starts, append=len(both))
+        wanted_counts = np.add.reduceat(both & 1, starts)
+        yield int(np.minimum(counts - wanted_counts, wanted_counts).sum()), len(grams[0]), len(grams[1])
 
 
 T = TypeVar("T", str, list[str])

@@ -15,6 +15,7 @@ from sfteval.checks.documents import split_code
 from sfteval.checks.kinds import Flag, Params, author_fault
 from sfteval.checks.lengths import count_sentences
 from sfteval.checks.published import Bound, Verdict, instruction
+from sfteval.checks.syllables import syllables
 from sfteval.records import Strict
 
 Person = Literal["I", "we", "you", "they"]
@@ -188,16 +189,14 @@ class Polite(Params):
 
 def flesch_kincaid(text: str) -> float | None:
     """Return the school grade of an English text, None without words. Syllables by `syllapy`."""
-    import syllapy
-
     words = LETTERS.findall(text)
     if not words:
         return None
     lines = (line for line in text.splitlines() if LETTERS.search(line))
     sentences = sum(max(count_sentences(line), 1) for line in lines)
-    known = {word: max(int(syllapy.count(word)), 1) for word in set(words)}
-    syllables = sum(known[word] for word in words)
-    return 0.39 * len(words) / sentences + 11.8 * syllables / len(words) - 15.59
+    known = {word: max(syllables(word), 1) for word in set(words)}
+    total = sum(known[word] for word in words)
+    return 0.39 * len(words) / sentences + 11.8 * total / len(words) - 15.59
 
 
 def reading_grade(params: ReadingGrade, text: str) -> Verdict:

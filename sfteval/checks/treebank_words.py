@@ -26,8 +26,8 @@ _CONTRACTIONS = tuple(
         r" ('t)(is|was)\b",
     )
 )
-_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
-    (needs, re.compile(pattern), replacement)
+_RULES: tuple[tuple[frozenset[str], re.Pattern[str], str], ...] = tuple(
+    (frozenset(needs), re.compile(pattern), replacement)
     for needs, pattern, replacement in (
         ("«“‘„`", r"([«“‘„]|`+)", r" \1 "),
         ('"', r'^"', "``"),
@@ -52,6 +52,8 @@ _RULES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     )
 )
 """Characters of which a text must have one for the rule to change anything, the rule, and what it writes."""
+_QUOTES, _WRITTEN = frozenset("\"'"), frozenset("`'")
+"""Marks that rules turn into other marks, and those."""
 _LAST_RULES = (
     (re.compile(r"([^' ])('[sS]|'[mM]|'[dD]|') "), r"\1 \2 "),
     (re.compile(r"([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) "), r"\1 \2 "),
@@ -82,8 +84,11 @@ def _tokens(text: str) -> tuple[str, ...]:
 
 def sentence_tokens(sentence: str) -> list[str]:
     """Return the Treebank tokens of one sentence."""
+    there = set(sentence)
+    if not _QUOTES.isdisjoint(there):
+        there |= _WRITTEN
     for needs, pattern, replacement in _RULES:
-        if any(character in sentence for character in needs):
+        if not needs.isdisjoint(there):
             sentence = pattern.sub(replacement, sentence)
     sentence = f" {' '.join(sentence.split())} "
     if "'" in sentence:
