@@ -41,9 +41,13 @@ def file_key(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def pair_key(suite: str, task: str, sample_id: str, asks: Sequence[Ask], repeat: int) -> str:
-    """Return the key that joins the runs of different models."""
-    return content_key(suite, task, sample_id, list(asks), repeat)
+def pair_key(suite: str, task: str, sample_id: str, asks: Sequence[Ask], repeat: int, wanted: Any = None) -> str:
+    """Return the key that joins the runs of different models.
+
+    `wanted` is what answers are held against (reference, the row's variables), None for nothing: with another one a
+    sample is another sample.
+    """
+    return content_key(suite, task, sample_id, list(asks), repeat, *([] if wanted is None else [wanted]))
 
 
 def model_fingerprint(model: ModelIdentity) -> str:

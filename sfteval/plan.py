@@ -41,8 +41,10 @@ def _chat_item(suite: Suite, row: SampleRow, repeat: int) -> Item:
     turns = tuple(Message(role="user", content=turn) for turn in row.turns)
     ask = DialogueAsk(messages, turns, suite.generate) if turns else ChatAsk(messages, suite.generate)
     asks = (ask,)
+    held = row.reference is not None or bool(row.vars)
+    wanted = row.model_dump(mode="json", include={"reference", "vars"}) if held else None
     return Item(
-        key=pair_key(suite.suite, "", row.id, asks, repeat),
+        key=pair_key(suite.suite, "", row.id, asks, repeat, wanted),
         suite=suite.suite,
         task="",
         sample_id=row.id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sfteval.checks.answer import Answer, Outcome
+from sfteval.keys import content_key
 from sfteval.records import MetricInfo, Strict
 from sfteval.records.suite import author_fault as author_fault
 
@@ -42,8 +43,13 @@ class Params(Strict):
         return ()
 
     def version(self) -> str:
-        """Return what of the parameters is part of the metric's version, "" for nothing."""
-        return ""
+        """Return what of the parameters is part of the metric's version, "" for nothing.
+
+        A hash of those that are not as they are by default; of files, the content counts (`Table.metrics`).
+        """
+        given = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        rest = {name: value for name, value in given.items() if value != self.files().get(name)}
+        return content_key(rest)[:8] if rest else ""
 
     def spans(self) -> Literal["", "turns", "repeats"]:
         """Return what is looked at beside one answer: all turns of a conversation, all repeats of a prompt, or nothing.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sfteval.checks.kinds import CheckFault, CheckKind, Context, Params
+from sfteval.keys import file_key
 from sfteval.records import MetricInfo
 
 if TYPE_CHECKING:
@@ -70,18 +71,24 @@ class Table:
             for field, written in self.read(check)[1].files().items()
         }
 
-    def metrics(self, checks: Mapping[str, Mapping[str, Any]]) -> dict[str, MetricInfo]:
-        """Return range, direction and version of each check's scores; a combination names its members' versions."""
-        return {name: self._metric(name, checks) for name in checks}
+    def metrics(self, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, MetricInfo]:
+        """Return range, direction and version of each check's scores.
 
-    def _metric(self, name: str, checks: Mapping[str, Mapping[str, Any]]) -> MetricInfo:
+        Parameters, and the content of files (relative to `folder`), are part of the version; a combination names its
+        members' versions.
+        """
+        return {name: self._metric(name, checks, folder) for name in checks}
+
+    def _metric(self, name: str, checks: Mapping[str, Mapping[str, Any]], folder: Path) -> MetricInfo:
         kind, params = self.read(checks[name])
         metric = kind.metric
-        if params.version():
-            metric = replace(metric, version=f"{metric.version}/{params.version()}")
+        files = [file_key(folder / written)[:8] for written in params.files().values()]
+        version = "/".join(part for part in (metric.version, params.version(), *files) if part)
+        metric = replace(metric, version=version)
         if not params.siblings():
             return metric
-        members = ",".join(f"{each}={self._metric(each, checks).version}" for each in sorted(params.siblings()))
+        named = [f"{each}={self._metric(each, checks, folder).version}" for each in sorted(params.siblings())]
+        members = ",".join(named)
         return MetricInfo(metric.lower, metric.upper, metric.higher_is_better, f"{metric.version}({members})")
 
     def repeats_needed(self, checks: Mapping[str, Mapping[str, Any]]) -> Mapping[tuple[str | int, ...], int]:

@@ -202,7 +202,8 @@ def same_metric(gate: Gate, candidate: Run, reference: Run) -> MetricInfo:
     if theirs is None:
         refuse(f"the metric {gate.check!r} of {name_of(gate)} is not in the run of {gate.against}")
     if ours.version != theirs.version:
-        refuse(f"{gate.check!r} is version {ours.version} here and {theirs.version} in the run of {gate.against}")
+        versions = f"version {ours.version} here and version {theirs.version} in the run of {gate.against}"
+        refuse(f"{gate.check!r} is {versions}: its kind, parameters, files or members differ")
     return ours
 
 
@@ -237,7 +238,7 @@ def _first_difference(ours: Sample, theirs: Sample) -> str:
     if at is None:
         at = min(len(ours.prompt), len(theirs.prompt))
     if ours.prompt == theirs.prompt:
-        return f"first in {ours.sample_id!r}: same text, other token ids or settings"
+        return f"first in {ours.sample_id!r}: same text, other token ids, settings, reference or variables"
     start = max(0, at - 20)
     here, there = ours.prompt[start : at + 40], theirs.prompt[start : at + 40]
     return f"first in {ours.sample_id!r} at character {at}: {here!r} here, {there!r} there"

@@ -161,7 +161,7 @@ def _resolve(
     suite = file.suite
     assert isinstance(suite, Suite)
     if suite.lm_eval is None:
-        metrics[f"{suite.suite}/"] = CHECK_TABLE.metrics(suite.checks)
+        metrics[f"{suite.suite}/"] = CHECK_TABLE.metrics(suite.checks, file.path.parent)
         grader = CheckGrader(suite.checks, file.path.parent, early_exit=suite.early_exit)
         graders[suite.suite] = grader
         warnings += _doubts(suite, grader)

@@ -95,3 +95,20 @@ def test_a_gate_that_cannot_do_what_it_asks_is_named_with_the_number_it_needs(pr
     assert "97 are needed at 2% discordant pairs (measured)" in " ".join(
         gate(project, "--previous", "none").stdout.str().split()
     )
+
+
+def test_what_answers_are_held_against_must_be_what_previous_was_held_against(project: pytest.Pytester) -> None:
+    suite, rows = project.path / "suites" / "answers.suite.yaml", project.path / "suites" / "q.jsonl"
+    promoted(project)
+    assert gate(project).ret == 0
+    kept = suite.read_text()
+    suite.write_text(kept.replace("contains: [please]", "contains: [yes]"))
+    result = gate(project)
+    assert result.ret == 21
+    result.stdout.fnmatch_lines(["*'polite' is version * in the run of previous: its kind, parameters*"])
+    suite.write_text(kept)
+    given = [json.loads(line) | {"reference": "please"} for line in rows.read_text().splitlines()]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in given))
+    result = gate(project)
+    assert result.ret == 21
+    result.stdout.fnmatch_lines(["*40 of 40 samples of answers are missing or differ*reference or variables*"])

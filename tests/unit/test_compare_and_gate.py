@@ -173,7 +173,11 @@ def test_lower_is_better_turns_the_signs() -> None:
         (SAME, run([1.0] * 100), "100 of 200 samples of s are missing or differ (allowed: 10%)"),
         (run([float("nan")] * 200), SAME, "'0' of s scored nan on the candidate"),
         (run([None] * 200), SAME, "zero samples of s are scored on both sides"),
-        (SAME, run([1.0] * 200, metric=MetricInfo(version="2")), "'ok' is version 1 here and 2 in the run of base"),
+        (
+            SAME,
+            run([1.0] * 200, metric=MetricInfo(version="2")),
+            "'ok' is version 1 here and version 2 in the run of base: its kind, parameters, files or members differ",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_never_a_pass(candidate, reference, reason) -> None:

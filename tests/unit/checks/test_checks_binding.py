@@ -108,7 +108,30 @@ def test_head_key_in_any_place() -> None:
     assert CHECK_TABLE.kind_of({}) is None
 
 
+def versions(checks: dict, folder: Path = Path()) -> dict[str, str]:
+    return {name: info.version for name, info in CHECK_TABLE.metrics(checks, folder).items()}
+
+
 def test_versions_of_a_combination_name_its_members() -> None:
     checks = {"a": {"json": True}, "b": {"all_of": ["a", "c"]}, "c": {"any_of": ["a"]}}
-    assert CHECK_TABLE.metrics(checks)["b"].version == "1(a=1,c=1(a=1))"
-    assert CHECK_TABLE.metrics(checks)["a"].version == "1"
+    found = versions(checks)
+    assert found["c"].endswith(f"(a={found['a']})")
+    assert found["b"].endswith(f"(a={found['a']},c={found['c']})")
+    changed = versions(checks | {"a": {"json": True, "allow_fence": True}})
+    assert all(changed[name] != found[name] for name in checks)
+
+
+def test_parameters_and_the_content_of_files_are_part_of_a_version(tmp_path: Path) -> None:
+    limit = versions({"brief": {"max_words": 3}})
+    assert limit == versions({"brief": {"max_words": 3}}) != versions({"brief": {"max_words": 4}})
+    assert versions({"valid": {"json_schema": {"type": "object"}}}) == versions(
+        {"valid": {"json_schema": {"type": "object"}, "allow_fence": False}}
+    ), "what is as by default says nothing"
+    schema = tmp_path / "a.schema.json"
+    schema.write_text('{"type": "object"}')
+    checks = {"valid": {"json_schema": "a.schema.json"}}
+    first = versions(checks, tmp_path)
+    schema.rename(tmp_path / "b.schema.json")
+    assert versions({"valid": {"json_schema": "b.schema.json"}}, tmp_path) == first, "content, not names"
+    schema.write_text('{"type": "array"}')
+    assert versions(checks, tmp_path) != first

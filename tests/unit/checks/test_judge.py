@@ -147,7 +147,7 @@ def test_orders_are_really_swapped() -> None:
 
 def test_the_version_names_rubric_scale_and_judge() -> None:
     def version(**fields: object) -> str:
-        return CHECK_TABLE.metrics({"c": {"judge": {**RUBRIC, **fields}}})["c"].version
+        return CHECK_TABLE.metrics({"c": {"judge": {**RUBRIC, **fields}}}, Path())["c"].version
 
     assert version().startswith("1/judge-1-")
     assert version() == version()

@@ -87,7 +87,7 @@ def test_another_source_is_another_version(table: Table) -> None:
     def two(answer):
         return bool(answer.text)
 
-    versions = {each.metrics({"x": {"own": True}})["x"].version for each in (table, other)}
+    versions = {each.metrics({"x": {"own": True}}, Path())["x"].version for each in (table, other)}
     assert len(versions) == 2
     assert all(version.startswith("own-") for version in versions)
 
