@@ -11,6 +11,7 @@ the controller sets the exit code from the workers' reports. Silent where no sui
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,6 +42,9 @@ _OPTIONS = (
     ("--report", "DIR", "write the pages of this release, and of all runs, to DIR"),
     ("--summary", "FILE", "write a Markdown summary of this release to FILE (in GitHub Actions also to the job's)"),
 )
+
+
+_PYTESTS_MARKS = {"filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail"}
 
 
 class BlockedError(Exception):
@@ -74,14 +78,29 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteColle
     return SuiteCollector.from_parent(parent, path=file_path)
 
 
+def marks(gate: Gate, skill: str) -> tuple[str, ...]:
+    """Return a gate's marks: its skill, `family` or `gate`; a skill named as a mark of pytest's gets `skill_` before.
+
+    Else a suite whose skill is called "skip" would skip its gates.
+    """
+    name = re.sub(r"\W", "_", skill)
+    taken = name in {"family", "gate"} or name in _PYTESTS_MARKS
+    return f"skill_{name}" if taken else name, "family" if gate.members else "gate"
+
+
 class SuiteCollector(pytest.File):
     """One suite file."""
 
     def collect(self) -> Iterator[GateItem]:
         """Yield one item per gate; all faults of the file are raised at once."""
         loaded = self.config.stash[_SESSION].load(self.path)
-        for gate in (gate for file in loaded for gate in file.gates):
-            yield GateItem.from_parent(self, name=gate.id, gate=gate)
+        for file in loaded:
+            for gate in file.gates:
+                item = GateItem.from_parent(self, name=gate.id, gate=gate)
+                for mark in marks(gate, getattr(file.suite, "skill", gate.check)):
+                    self.config.addinivalue_line("markers", f"{mark}: set on gates by sfteval")
+                    item.add_marker(mark)
+                yield item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show an author's mistakes without a traceback."""

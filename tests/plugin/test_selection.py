@@ -8,6 +8,8 @@ import pytest
 
 from tests.plugin.conftest import gate, scripted
 
+FAMILY = "suites/families.yaml::format-no_regression-against-base"
+
 
 @pytest.fixture
 def two(project: pytest.Pytester) -> pytest.Pytester:
@@ -59,3 +61,18 @@ def test_a_name_selects_gates(two: pytest.Pytester) -> None:
     result = gate(two, "--previous", "none", "-k", "second", "--verdicts", "v.json")
     assert result.ret == 0
     assert list(rows(two)) == ["suites/second.suite.yaml::brief-no_regression-against-base"]
+
+
+def test_marks_select_by_skill_and_kind_within_the_whole_plan(two: pytest.Pytester) -> None:
+    whole = rows_of(two)
+    assert set(rows_of(two, "-m", "family")) == {FAMILY}
+    assert set(rows_of(two, "-m", "format and gate", "--strict-markers")) == set(whole) - {FAMILY}
+    second = two.path / "suites" / "second.suite.yaml"
+    second.write_text(second.read_text().replace("skill: format", "skill: skip"))
+    (node,) = rows_of(two, "-m", "skill_skip")
+    assert node.startswith("suites/second.suite.yaml")
+
+
+def rows_of(project: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
+    assert gate(project, "--previous", "none", "--verdicts", "v.json", *options).ret == 0
+    return rows(project)
