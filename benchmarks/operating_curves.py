@@ -1,6 +1,6 @@
 """Operating curves: how often the shipped suite set blocks an unchanged model, and how often it finds a drop.
 
-    python benchmarks/operating_curves.py [--quick] [--json]
+    python benchmarks/operating_curves.py [--quick] [--releases 2000] [--only curves,coverage,real] [--json]
 
 1. Releases of the shipped set's shape (its gates, samples and families) are simulated and judged by the product's own
    `compare` statistics and `gate.judge`; rates come with their 95 % interval (Clopper and Pearson).
@@ -262,14 +262,16 @@ def percent(found: dict[str, float]) -> str:
 
 def show(found: dict[str, Any]) -> None:
     """Print the tables."""
-    print(f"shipped set: {found['gates']} comparative gates, {found['discordant']:.0%} discordant pairs; % of releases")
-    print(f"{'':<44}{'blocked':>20}{'FAIL':>20}{'open family':>20}   today: " + ", ".join(RULES))
+    if found["curves"]:
+        print(f"shipped set: {found['gates']} comparative gates, {found['discordant']:.0%} discordant; % of releases")
+        print(f"{'':<44}{'blocked':>20}{'FAIL':>20}{'open family':>20}   today: " + ", ".join(RULES))
     for row in found["curves"]:
         today = "  ".join(f"{100 * row[rule]['rate']:5.1f}" for rule in RULES)
         what = f"{row['what']} (-{100 * row['drop']:.1f})" if row["drop"] else row["what"]
         cells = "".join(f"{percent(row[k]):>20}" for k in ("blocked", "fail", "open"))
         print(f"{what:<44}{cells}   {today}{'' if row['ok'] else '   MISSED'}")
-    print("\ncoverage of one-sided 95 % bounds, smallest over p (paired binary and proportion: by enumeration)")
+    if found["coverage"]:
+        print("\ncoverage of one-sided 95 % bounds, smallest over p (paired binary and proportion: by enumeration)")
     for kind, n in sorted({(row["interval"], row["n"]) for row in found["coverage"]}):
         mine = [row for row in found["coverage"] if (row["interval"], row["n"]) == (kind, n)]
         worst = min(mine, key=lambda row: row["coverage"])
@@ -290,18 +292,23 @@ def main() -> int:
     """Simulate, print, and fail where a level is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--releases", type=int, help="unchanged releases; rows with a drop get a quarter of them")
+    parser.add_argument("--only", default="curves,coverage,real", help="which of the three parts, with commas between")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    parts, count = options.only.split(","), options.releases or (200 if options.quick else 2000)
+    if not {*parts} <= {"curves", "coverage", "real"}:
+        parser.error(f"found --only {options.only}; expected some of curves,coverage,real")
     shape = shipped()
     found: dict[str, Any] = {
         "gates": len(shape.comparative) + len(shape.families),
         "discordant": DISCORDANT,
-        "curves": curves(200 if options.quick else 2000),
-        "coverage": coverage(300 if options.quick else 1500, quick=options.quick),
+        "curves": curves(count) if "curves" in parts else [],
+        "coverage": coverage(300 if options.quick else 1500, quick=options.quick) if "coverage" in parts else [],
         "real": [],
     }
     try:
-        found["real"] = real(200 if options.quick else 2000)
+        found["real"] = real(count) if "real" in parts else []
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
     if options.json:
