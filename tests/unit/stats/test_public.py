@@ -22,6 +22,7 @@ def test_public_names() -> None:
         "drop_pvalue",
         "finite_mean",
         "finite_pvalue",
+        "fisher_more",
         "gain_pvalue",
         "holm",
         "mcnemar_midp",

@@ -74,6 +74,7 @@ def test_full_and_defaults(config):
         "schedule": "cosine",
         "warmup": 0.03,
         "packing": None,
+        "precision": "auto",
     }
 
 
