@@ -23,6 +23,8 @@ from sfteval.compare.parts import Parts
 from sfteval.records import Comparison
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sfteval.compare.pairs import Joined, Pairs
     from sfteval.records import Gate, Run
 
@@ -64,9 +66,11 @@ class Comparer:
         except NotComparableError as reason:
             return Comparison(gate, not_comparable=str(reason))
 
-    def tag_values(self, gate: Gate, tag: str) -> list[str]:
-        """Return the values that a tag has among the candidate's samples of a gate's suite and task, sorted."""
-        return [] if self._candidate is None else self._candidate.part(replace(gate, slice=())).tag_values(tag)
+    def by_tags(self, gate: Gate, tags: Iterable[str]) -> list[Comparison]:
+        """Compare a gate on each value that some tags have among the candidate's samples of its suite and task."""
+        part = None if self._candidate is None else self._candidate.part(replace(gate, slice=()))
+        slices = [(tag, value) for tag in tags for value in part.tag_values(tag)] if part is not None else []
+        return [self.compare(replace(gate, slice=(each,))) for each in slices]
 
     def _compared(self, gate: Gate) -> Comparison:
         if self._candidate is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sfteval.pipeline.evaluate import Watch
-    from sfteval.records import Comparison, Role, Run, SuiteFile
+    from sfteval.records import Role, Run, SuiteFile
 
 
 def evaluate_model(
@@ -102,14 +101,8 @@ def compare_runs(
         comparisons = [comparer.compare(gate) for gate in gates]
         verdicts = judge(comparisons, gates_in_plan=len(gates))
         pair: dict[Role, Run] = {"candidate": after, "previous": before}
-        rows += [verdict_row(v, pair, _slices(comparer, v.gate, by)) for v in verdicts]
+        rows += [verdict_row(v, pair, comparer.by_tags(v.gate, by)) for v in verdicts]
     return rows
-
-
-def _slices(comparer: Comparer, gate: Gate, by: Sequence[str]) -> list[Comparison]:
-    """Return a gate's comparison on each value of some tags."""
-    slices = [(tag, value) for tag in by for value in comparer.tag_values(gate, tag)]
-    return [comparer.compare(replace(gate, slice=(part,))) for part in slices]
 
 
 def load_runs(store: RunStore, references: Sequence[str]) -> list[Run]:

@@ -83,10 +83,7 @@ class Release:
         )
         if fields is None or gate.slice or gate.against in self._declared_absent or "candidate" not in self.runs:
             return []
-        comparer = self._comparers[gate.against]
-        tags = [field.removeprefix("tags.") for field in fields.by]
-        slices = [(tag, value) for tag in tags for value in comparer.tag_values(gate, tag)]
-        return [comparer.compare(replace(gate, slice=(part,))) for part in slices]
+        return self._comparers[gate.against].by_tags(gate, [field.removeprefix("tags.") for field in fields.by])
 
     def _gather(self) -> None:
         if self._settings.candidate is None:

@@ -42,7 +42,7 @@ class StoredSamples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> tuple[Sample, ...]: ...
     def __getitem__(self, index: int | slice) -> Sample | tuple[Sample, ...]:
         """Return one sample, or some."""
-        if isinstance(index, slice) or self._all is not None:
+        if isinstance(index, slice):
             return self._decoded[index]
         return self.at([range(len(self))[index]])[0]
 
