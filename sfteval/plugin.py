@@ -11,8 +11,9 @@ the controller sets the exit code from the workers' reports. Silent where no sui
 
 from __future__ import annotations
 
-import re
+import keyword
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -44,9 +45,6 @@ _OPTIONS = (
 )
 
 
-_PYTESTS_MARKS = {"filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail"}
-
-
 class BlockedError(Exception):
     """A gate keeps the release from shipping; the text is the evidence."""
 
@@ -68,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SESSION] = session
     config.pluginmanager.register(session, "sfteval-session")
     config.addinivalue_line("markers", f"{SAMPLES_MARK}(generation): set by sfteval.samples: one test per sample")
+    config.addinivalue_line("markers", "gate: set on every gate of one suite, beside its skill")
+    config.addinivalue_line("markers", "family: set on every gate of a family, beside its skill")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteCollector | None:
@@ -78,28 +78,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SuiteColle
     return SuiteCollector.from_parent(parent, path=file_path)
 
 
-def marks(gate: Gate, skill: str) -> tuple[str, ...]:
-    """Return a gate's marks: its skill, `family` or `gate`; a skill named as a mark of pytest's gets `skill_` before.
-
-    Else a suite whose skill is called "skip" would skip its gates.
-    """
-    name = re.sub(r"\W", "_", skill)
-    taken = name in {"family", "gate"} or name in _PYTESTS_MARKS
-    return f"skill_{name}" if taken else name, "family" if gate.members else "gate"
-
-
 class SuiteCollector(pytest.File):
     """One suite file."""
 
     def collect(self) -> Iterator[GateItem]:
         """Yield one item per gate; all faults of the file are raised at once."""
-        loaded = self.config.stash[_SESSION].load(self.path)
-        for file in loaded:
+        session = self.config.stash[_SESSION]
+        for file in session.load(self.path):
             for gate in file.gates:
                 item = GateItem.from_parent(self, name=gate.id, gate=gate)
-                for mark in marks(gate, getattr(file.suite, "skill", gate.check)):
-                    self.config.addinivalue_line("markers", f"{mark}: set on gates by sfteval")
-                    item.add_marker(mark)
+                item.add_marker("family" if gate.members else "gate")
+                item.add_marker(session.mark(getattr(file.suite, "skill", gate.check)))
                 yield item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -146,6 +135,7 @@ class Session:
         """Start empty."""
         self.config = config
         self.paths: list[Path] = []
+        self._marks: dict[str, str] = {}
         self._loaded: dict[Path, tuple[SuiteFile, ...]] = {}
         self.release: Release | None = None
         self.error: SftevalError | None = None
@@ -190,6 +180,25 @@ class Session:
             if not self.is_worker:
                 self.codes.append(_code(error))
                 _stop(error)
+
+    def mark(self, skill: str) -> str:
+        """Return the mark of a skill, known to pytest from now on; "-" becomes "_".
+
+        A name that means something already (`skip` would skip the gates), or that `-m` or a mark cannot be, gets
+        "skill_" before it.
+        """
+        if skill not in self._marks:
+            name = skill.replace("-", "_")
+            if name in self._taken or keyword.iskeyword(name) or name.startswith("_"):
+                name = f"skill_{name}"
+            self._marks[skill] = name
+            self.config.addinivalue_line("markers", f"{name}: set on gates of the skill {skill!r}")
+        return self._marks[skill]
+
+    @cached_property
+    def _taken(self) -> frozenset[str]:
+        """Marks of pytest, of its plugins and of the project, as they were before the first skill's."""
+        return frozenset(line.split(":")[0].split("(")[0].strip() for line in self.config.getini("markers"))
 
     def load(self, path: Path) -> tuple[SuiteFile, ...]:
         """Return the suites of a file, read once. Raises InputError with its faults."""

@@ -73,6 +73,19 @@ def test_marks_select_by_skill_and_kind_within_the_whole_plan(two: pytest.Pytest
     assert node.startswith("suites/second.suite.yaml")
 
 
+@pytest.mark.parametrize(
+    ("skill", "mark"),
+    [("skip", "skill_skip"), ("slow", "skill_slow"), ("-tone", "skill__tone"), ("not", "skill_not"), ("a-b", "a_b")],
+)
+def test_a_skill_whose_name_means_something_else_gets_a_mark_of_its_own(
+    two: pytest.Pytester, skill: str, mark: str
+) -> None:
+    second = two.path / "suites" / "second.suite.yaml"
+    second.write_text(second.read_text().replace("skill: format", f"skill: {skill}"))
+    (node,) = rows_of(two, "-o", "markers=slow: takes long", "-m", f"not slow and {mark}", "--strict-markers")
+    assert node.startswith("suites/second.suite.yaml")
+
+
 def rows_of(project: pytest.Pytester, *options: str) -> dict[str, dict[str, object]]:
     assert gate(project, "--previous", "none", "--verdicts", "v.json", *options).ret == 0
     return rows(project)
