@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHARE = 0.4
 """A cause explains at least this share of the worsened samples."""
 LEVEL = 0.01
-"""Error rate at which a symptom is more frequent than in the reference."""
+"""Error rate at which one thing counts as more frequent than another: a symptom, harm, a drop, a leaked sample."""
 STOPS = 0.5
 """A model whose rate of ended turns falls below this share of the reference's has lost its end of turn."""
 HARMFUL = 0.9

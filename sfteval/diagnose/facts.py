@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from sfteval import stats
+from sfteval.diagnose.behaviour import LEVEL, SHARE
 from sfteval.records import MERGE_TOLERANCE, Cause
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ INERT = 0.99
 """Share of equal answers from which a candidate counts as its own base."""
 ENOUGH = 20
 """Answers below which agreement may be chance, unless the weights are the same."""
-SHARE = 0.4
-"""Leaked samples explain at least this share of the worsened ones."""
-LEVEL = 0.01
-"""Error rate at which leaked samples worsened more often than the others."""
 PRECISION, ENGINE = 0.5, 0.1
 """Weights of what differs between the two models and cannot be tied to any sample: behind what can."""
 DTYPE = re.compile(r"b?float\d+$")

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from sfteval import stats
+from sfteval.diagnose.behaviour import LEVEL
 from sfteval.diagnose.facts import ids
 from sfteval.records import Cause
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 MOST = 0.5
 """Share of the worsened answers that must be sound in form for their content to be the cause."""
-LEVEL = 0.01
-"""Error rate at which more samples fell than rose."""
 DRIFT = 2.0
 """Answers that are this many times longer or shorter (median of the worsened samples) have drifted."""
 
