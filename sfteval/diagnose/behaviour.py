@@ -18,7 +18,7 @@ from sfteval import stats
 from sfteval.records import Cause, FinishReason, Wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sfteval.records import Case, Facts, Pair, Symptoms
 
@@ -123,16 +123,32 @@ def _new(pair: Pair, symptom: Symptom) -> bool:
 
 
 def _proven(pairs: Sequence[Pair], symptom: Symptom) -> bool:
-    known = [pair for pair in pairs if pair.reference is not None]
-    gained = sum(_new(pair, symptom) for pair in known)
-    lost = sum(bool(p.reference and symptom(p.reference)) and not symptom(p.candidate) for p in known)
-    return stats.mcnemar_midp_drop(lost, gained) <= LEVEL
+    known = [(p, p.reference) for p in pairs if p.reference is not None]
+    return more_rise([(p.unit, float(symptom(p.candidate)) - float(symptom(theirs))) for p, theirs in known])
+
+
+def more_rise(steps: Iterable[tuple[str, float]]) -> bool:
+    """Say whether more units rose than fell, surely (McNemar, one-sided); the answers to one prompt count once."""
+    sums: dict[str, float] = {}
+    for unit, step in steps:
+        sums[unit] = sums.get(unit, 0.0) + step
+    rose, fell = sum(step > 0 for step in sums.values()), sum(step < 0 for step in sums.values())
+    return stats.mcnemar_midp_drop(fell, rose) <= LEVEL
+
+
+def one_each(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return one pair of each prompt, a wrong one if there is any."""
+    found: dict[str, Pair] = {}
+    for pair in pairs:
+        if pair.unit not in found or (pair.wrong and not found[pair.unit].wrong):
+            found[pair.unit] = pair
+    return list(found.values())
 
 
 def _harmful(case: Case, symptom: Symptom) -> bool:
     """Return whether answers with the symptom are wrong, so that it can be why."""
-    showing = [pair for pair in case.pairs if _new(pair, symptom)]
-    others = [pair for pair in case.pairs if not _new(pair, symptom)]
+    showing = one_each(pair for pair in case.pairs if _new(pair, symptom))
+    others = one_each(pair for pair in case.pairs if not _new(pair, symptom))
     wrong, elsewhere = sum(pair.wrong for pair in showing), sum(pair.wrong for pair in others)
     if wrong >= HARMFUL * len(showing):
         return True

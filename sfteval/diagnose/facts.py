@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from sfteval import stats
-from sfteval.diagnose.behaviour import LEVEL, SHARE
+from sfteval.diagnose.behaviour import LEVEL, SHARE, one_each
 from sfteval.records import MERGE_TOLERANCE, Cause
 
 if TYPE_CHECKING:
@@ -107,12 +107,13 @@ def _rounding(numerics: str) -> tuple[str, ...]:
 def _leaked(case: Case) -> Iterator[Cause]:
     """The reference had learned samples of the suite: its score was too high, and this drop is none."""
     leaked = case.facts.overlap
-    worse = [pair for pair in case.pairs if pair.change < 0]
+    worse = one_each(pair for pair in case.pairs if pair.change < 0)
     hit = [pair for pair in worse if pair.sample_id in leaked]
     if not hit or len(hit) < SHARE * len(worse):
         return
-    among = sum(pair.sample_id in leaked for pair in case.pairs)
-    others = len(case.pairs) - among
+    units = one_each(case.pairs)
+    among = sum(pair.sample_id in leaked for pair in units)
+    others = len(units) - among
     chance = stats.fisher_more(len(hit), among - len(hit), len(worse) - len(hit), others - (len(worse) - len(hit)))
     if others and chance > LEVEL:
         return

@@ -8,8 +8,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from sfteval import stats
-from sfteval.diagnose.behaviour import LEVEL
+from sfteval.diagnose.behaviour import more_rise
 from sfteval.diagnose.facts import ids
 from sfteval.records import Cause
 
@@ -37,9 +36,7 @@ def remaining(case: Case) -> tuple[Cause, ...]:
 
 def _proven(case: Case) -> bool:
     """Return whether more samples fell than rose, as surely as a symptom must be: a gate's own bound is one of many."""
-    known = [pair.change for pair in case.pairs if pair.reference is not None]
-    rose, fell = sum(change > 0 for change in known), sum(change < 0 for change in known)
-    return stats.mcnemar_midp_drop(rose, fell) <= LEVEL
+    return more_rise([(pair.unit, -pair.change) for pair in case.pairs if pair.reference is not None])
 
 
 def _drifted(worse: Sequence[Pair]) -> tuple[Cause, ...]:

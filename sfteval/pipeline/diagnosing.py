@@ -80,7 +80,8 @@ class _Maker:
         members = gate.members or (gate,)
         drawn = _drawn([found for member in members for found in self._pairs(member, reference)])
         higher = verdict.comparison.higher_is_better
-        pairs = tuple(self._pair(*found, higher=higher) for found in drawn)
+        groups = {member.suite: member.group or member.suite for member in members}
+        pairs = tuple(self._pair(*found, higher=higher, group=groups[found[0].suite]) for found in drawn)
         low, high = verdict.comparison.oriented
         generates = any(ours.finish_reason is not None for ours, _, _ in drawn)
         return Case(gate.demand, low, high, pairs, self._facts(gate, reference, generates=generates))
@@ -115,11 +116,12 @@ class _Maker:
                 same = other is not None and other.key == ours.key and gate.check in other.scores
                 yield ours, other if same else None, gate.check
 
-    def _pair(self, ours: Sample, theirs: Sample | None, check: str, *, higher: bool) -> Pair:
+    def _pair(self, ours: Sample, theirs: Sample | None, check: str, *, higher: bool, group: str) -> Pair:
         step = 0.0 if theirs is None else ours.scores[check] - theirs.scores[check]
         seen = None if theirs is None else self._look(theirs)
         failed = self._failed(ours, check)
-        return Pair(ours.sample_id, step if higher else -step, self._look(ours), seen, failed)
+        cluster = f"{group}/{ours.task}/{ours.cluster or ours.sample_id}"
+        return Pair(ours.sample_id, step if higher else -step, self._look(ours), seen, failed, cluster)
 
     def _failed(self, ours: Sample, check: str) -> bool:
         info = self._candidate.manifest.metrics.get(f"{ours.suite}/{ours.task}/{check}")

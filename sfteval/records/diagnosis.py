@@ -56,7 +56,7 @@ class Pair:
     """One sample of a gate on both sides.
 
     `change` is candidate − reference with better as positive; `failed` says that the candidate's score is the worst
-    that there is.
+    that there is; `cluster` names what it shares with the other answers to its prompt, "" where there are none.
     """
 
     sample_id: str
@@ -64,6 +64,12 @@ class Pair:
     candidate: Symptoms
     reference: Symptoms | None
     failed: bool = False
+    cluster: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What counts once, however often its prompt was answered or its answer judged."""
+        return self.cluster or self.sample_id
 
     @property
     def wrong(self) -> bool:

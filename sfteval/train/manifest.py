@@ -43,7 +43,7 @@ def read_manifest(path: str) -> dict[str, Any] | None:
     """Return a training manifest, None where there is none that can be read: old runs outlive their checkpoints."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if _has_its_shape(data) else None
 

@@ -131,6 +131,7 @@ def test_a_merge_is_read_with_what_its_adapter_was_trained_on(tmp_path: Path) ->
     [
         "[]",
         "{",
+        pytest.param("[" * 100_000, id="deep"),
         '{"merged": [], "data": {}}',
         '{"data": {"stop_ids": 3, "audit": [], "files": [{"path": 3}]}, "config": {"data": {"train": {}}}}',
         '{"data": {"audit": {"overlap": {"found": {}}}}, "config": {"data": {"train": [3, {"path": "/x"}]}}}',

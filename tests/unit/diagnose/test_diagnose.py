@@ -80,6 +80,14 @@ def test_what_the_reference_shows_as_well_is_no_cause(cause: str) -> None:
     assert names(case(twin)) == ["unknown"]
 
 
+@pytest.mark.parametrize("cause", PLANTED)
+def test_many_answers_to_one_prompt_are_one_piece_of_evidence(cause: str) -> None:
+    once = tuple(replace(pair, cluster="prompt" if pair.change else "") for pair in PLANTED[cause])
+    assert names(case(once)) == ["unknown"]
+    twice = tuple(replace(p, cluster=f"prompt{i // 2}") for i, p in enumerate(PLANTED[cause]))
+    assert names(case(twice))[0] == cause
+
+
 def test_few_samples_prove_no_cause() -> None:
     assert names(case(pairs(f"```json\n{GOOD}\n```", worse=3))) == ["unknown"]
 
