@@ -14,18 +14,27 @@ from __future__ import annotations
 import keyword
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from sfteval.errors import EXIT_BROKE, EXIT_DO_NOT_SHIP, DiskError, InputError, SftevalError, StoreError
+from sfteval.errors import (
+    EXIT_BROKE,
+    EXIT_DO_NOT_SHIP,
+    EXIT_SHIP,
+    DiskError,
+    Fault,
+    InputError,
+    SftevalError,
+    StoreError,
+)
 from sfteval.model_fixtures import SAMPLES_MARK, base, candidate, previous, session_settings
 from sfteval.pipeline.settings import no_candidate
 from sfteval.pipeline.suite_paths import SUITE_SUFFIX, is_suite_path
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from sfteval.pipeline.release import Release
     from sfteval.pipeline.settings import Settings
@@ -144,6 +153,8 @@ class Session:
         self.codes: list[int] = []
         self.other_failures = False
         self.faulty = False
+        self.planned = 0
+        self.skipped = False
 
     @property
     def settings(self) -> Settings:
@@ -227,7 +238,9 @@ class Session:
         stream = sys.__stderr__
         live = stream is not None and stream.isatty() and not self.is_worker
         with progress(live=live) as watch:
-            self.release = Release(self._files(), gates, self.settings, watch)
+            files = self._files()
+            self.planned = sum(len(file.gates) for file in files)
+            self.release = Release(files, gates, self.settings, watch)
             self.release.verdicts()
 
     @pytest.hookimpl(wrapper=True)
@@ -253,22 +266,29 @@ class Session:
         if isinstance(item, GateItem) and call.when == "call":
             report.sfteval_row = item.row  # type: ignore[attr-defined]
             report.sfteval_warnings = list(self.release.warnings) if self.release else []  # type: ignore[attr-defined]
+            report.sfteval_planned = self.planned  # type: ignore[attr-defined]
             if item.row is None:
                 error = call.excinfo.value if call.excinfo else None
                 report.sfteval_code = _code(error)  # type: ignore[attr-defined]
         elif call.excinfo is not None and _broke(call.excinfo.value):
             report.sfteval_code = EXIT_BROKE  # type: ignore[attr-defined]
+        elif isinstance(item, GateItem) and report.skipped:
+            report.sfteval_skipped = True  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect rows and codes (on the controller as well)."""
         row = getattr(report, "sfteval_row", None)
         self.warnings |= dict.fromkeys(getattr(report, "sfteval_warnings", ()))
+        self.planned = max(self.planned, getattr(report, "sfteval_planned", 0))
+        self.skipped |= getattr(report, "sfteval_skipped", False)
         if row is not None:
             self.rows[report.nodeid] = row
             self.codes.append(row["exit_code"])
         elif hasattr(report, "sfteval_code"):
             self.codes.append(report.sfteval_code)
+        elif report.failed and is_suite_path(Path(report.nodeid.split("::")[0])):
+            self.codes.append(EXIT_BROKE)  # a gate without an answer: its worker is gone
         elif report.failed:
             self.other_failures = True
 
@@ -300,6 +320,9 @@ class Session:
             session.exitstatus = USAGE_ERROR
         elif self.codes and exitstatus in (0, 1):
             session.exitstatus = _joined(self.codes, self.other_failures, list(self.rows.values()))
+        elif self.skipped and exitstatus == 0:
+            sys.stderr.write("sfteval: every gate was skipped by a mark: nothing was judged\n")
+            session.exitstatus = EXIT_BROKE
         if self.rows:
             try:
                 self._write(int(session.exitstatus))
@@ -311,8 +334,13 @@ class Session:
         from sfteval.pipeline.outputs import Wanted, leave_behind
 
         option = self.config.option
-        wanted = Wanted(option.verdicts, option.report, option.summary, option.promote_on_pass)
+        whole = len(self.rows) >= self.planned
+        wanted = Wanted(option.verdicts, option.report, option.summary, option.promote_on_pass and whole)
         leave_behind(list(self.rows.values()), status, self.settings, wanted)
+        if option.promote_on_pass and not whole and status == EXIT_SHIP:
+            do = "Judge the whole plan (no -k, -m, --lf), or promote by hand: sfteval runs promote RUN"
+            found = f"{len(self.rows)} of {self.planned} gates judged"
+            raise InputError(Fault("--promote-on-pass", found, "all of them", do))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

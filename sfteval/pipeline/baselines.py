@@ -25,7 +25,7 @@ def baseline_run(store: RunStore, role: str, reference: str, settings: Settings)
             the latest.
     """
     try:
-        run_id = store.resolve(reference)
+        run_id = store.resolve(reference, besides=settings.run_ids.values())
         if settings.candidate is not None and store.has(settings.candidate) and settings.candidate == run_id:
             msg = f"--{role} {reference}: found the candidate's own run {run_id}; expected another run"
             raise BaselineBrokenError(msg)

@@ -74,14 +74,14 @@ class RunStore:
         """Return what is wrong with the runs that are incomplete, unreadable or from the future, by run id."""
         return [fault for files in self._runs() for fault in _problems(files)]
 
-    def resolve(self, reference: str) -> str:
-        """Return the full id for an id, its unique beginning, `latest` or `promoted`.
+    def resolve(self, reference: str, besides: Collection[str] = ()) -> str:
+        """Return the full id for an id, its unique beginning, `latest` (which is none of `besides`) or `promoted`.
 
         An incomplete run resolves too; `load` says what is wrong with it. Raises InputError with near misses,
         BaselineMissingError when nothing was finished or promoted.
         """
         if reference == "latest":
-            return newest(self.manifests(), self.root)
+            return newest([found for found in self.manifests() if found.run_id not in besides], self.root)
         if reference == "promoted":
             return promoted_id(self.promoted(), self._ids(), self.root)
         return match(reference, self._ids(), self.root)

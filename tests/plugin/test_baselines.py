@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
+from sfteval.pipeline.baselines import baseline_run
+from sfteval.pipeline.settings import Settings
 from sfteval.store import RunStore
 
 from .conftest import gate, scripted
@@ -28,6 +30,25 @@ def test_promote_on_pass_makes_the_next_previous(project) -> None:
 def test_a_failing_candidate_is_not_promoted(project) -> None:
     assert gate(project, "--previous", "none", "--promote-on-pass", candidate="worse").ret == 1
     assert RunStore(project.path / "runs").promoted() is None
+
+
+def test_a_part_of_the_plan_promotes_nothing(project) -> None:
+    result = gate(project, "--previous", "none", "--promote-on-pass", "-k", "brief")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["sfteval: --promote-on-pass: found 1 of 4 gates judged; expected all of them. Judge the whole plan*"]
+    )
+    assert RunStore(project.path / "runs").promoted() is None
+    assert gate(project, "--previous", "none", "--promote-on-pass", "-n", "2").ret == 0
+    assert RunStore(project.path / "runs").promoted() is not None
+
+
+def test_the_latest_run_is_none_of_the_session_that_asks(project) -> None:
+    """A worker that comes late finds the candidate's run finished by another one."""
+    gate(project, "--previous", "none")
+    store, (*_, before, own) = RunStore(project.path / "runs"), runs(project)
+    settings = Settings("scripted:good.yaml", runs_dir=store.root, run_ids={"candidate": own})
+    assert baseline_run(store, "previous", "latest", settings).manifest.run_id == before
 
 
 def test_a_named_previous_that_is_not_there_is_never_a_skip(project) -> None:

@@ -57,6 +57,17 @@ def test_first_failure_ends_the_session_with_its_code(two: pytest.Pytester) -> N
     result.assert_outcomes(failed=1)
 
 
+def test_gates_that_are_all_skipped_by_a_mark_ship_nothing(two: pytest.Pytester) -> None:
+    two.makeconftest(
+        "import pytest\n\n\ndef pytest_collection_modifyitems(items):\n"
+        "    for item in items:\n        item.add_marker(pytest.mark.skip(reason='later'))\n"
+    )
+    result = gate(two, "--previous", "none")
+    result.assert_outcomes(skipped=5)
+    assert result.ret == 21
+    result.stderr.fnmatch_lines(["sfteval: every gate was skipped by a mark: nothing was judged"])
+
+
 def test_a_name_selects_gates(two: pytest.Pytester) -> None:
     result = gate(two, "--previous", "none", "-k", "second", "--verdicts", "v.json")
     assert result.ret == 0

@@ -27,3 +27,12 @@ def test_same_verdicts_as_one_process(project, candidate, code) -> None:
     manifests = RunStore(project.path / "two").manifests()
     assert sorted(m.counts["computed"] for m in manifests) == [40, 40]
     assert all(m.counts["samples"] == 40 for m in manifests)
+
+
+def test_a_worker_that_dies_leaves_a_gate_without_an_answer(project) -> None:
+    project.makeconftest(
+        "import os\n\n\ndef pytest_runtest_call(item):\n"
+        "    if 'PYTEST_XDIST_WORKER' in os.environ and item.name.startswith('brief'):\n        os._exit(9)\n"
+    )
+    result = gate(project, "--previous", "none", "-n", "2", "--max-worker-restart=0")
+    assert result.ret == 21
