@@ -41,12 +41,8 @@ def settled(comparison: Comparison, *, gates_in_plan: int) -> bool:
     """
     if comparison.not_comparable is not None or comparison.exhausted or comparison.n == comparison.population:
         return True
-    gate = comparison.gate
-    if not gate.comparative:
-        low, high = comparison.low, comparison.high
-        return (low is not None and low >= gate.threshold) or (high is not None and high < gate.threshold)
     adjusted = min(1.0, (1.0 if comparison.p_value is None else comparison.p_value) * max(1, gates_in_plan))
-    return _DEMANDS[gate.demand](comparison, adjusted)[0] in (VerdictKind.PASS, VerdictKind.FAIL)
+    return _DEMANDS[comparison.gate.demand](comparison, adjusted)[0] in (VerdictKind.PASS, VerdictKind.FAIL)
 
 
 def not_judged(gate: Gate, reason: str) -> Verdict:
@@ -56,10 +52,14 @@ def not_judged(gate: Gate, reason: str) -> Verdict:
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> Verdict:
     gate = comparison.gate
-    if comparison.not_comparable is not None:
-        return Verdict(gate, VerdictKind.NOT_COMPARABLE, (comparison.not_comparable,), comparison, blocks=True)
+    broken = comparison.not_comparable
+    if broken is None and gate.comparative and (comparison.low is None or comparison.high is None):
+        broken = "nothing was compared: there are no bounds of the difference"
+    if broken is not None:
+        return Verdict(gate, VerdictKind.NOT_COMPARABLE, (broken,), comparison, blocks=True)
     kind, reason = _DEMANDS[gate.demand](comparison, adjusted)
-    blocks = kind is VerdictKind.FAIL or (kind is VerdictKind.INCONCLUSIVE and gate.proof == "required")
+    proof = gate.proof == "required" or not gate.comparative
+    blocks = kind is VerdictKind.FAIL or (kind is VerdictKind.INCONCLUSIVE and proof)
     reasons = [reason]
     if comparison.population:
         reasons.append(f"{comparison.n} of {comparison.population} samples were needed; the bounds are of all of them")
@@ -98,18 +98,37 @@ def _improves(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
 
 def _at_least(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
-    mean = nan if c.candidate is None else c.candidate
-    if mean >= c.gate.threshold:
-        return VerdictKind.PASS, f"{mean:.3g} is at or above the floor {c.gate.threshold:.3g}"
-    return VerdictKind.FAIL, f"{mean:.3g} is below the floor {c.gate.threshold:.3g}"
+    low, high = _mean(c)
+    wanted = f"the floor {c.gate.threshold:.3g}"
+    if low >= c.gate.threshold:
+        return VerdictKind.PASS, f"{_value(c)} is at or above {wanted}"
+    if high >= c.gate.threshold:
+        return VerdictKind.INCONCLUSIVE, f"{_value(c)} so far, in all {low:.3g} to {high:.3g}: {wanted} is in between"
+    return VerdictKind.FAIL, f"{_value(c)} is below {wanted}"
 
 
 def _at_most(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
-    mean = nan if c.candidate is None else c.candidate
-    if mean <= c.gate.threshold:
-        return VerdictKind.PASS, f"{mean:.3g} is at or below the ceiling {c.gate.threshold:.3g}"
-    return VerdictKind.FAIL, f"{mean:.3g} is above the ceiling {c.gate.threshold:.3g}"
+    low, high = _mean(c)
+    wanted = f"the ceiling {c.gate.threshold:.3g}"
+    if high <= c.gate.threshold:
+        return VerdictKind.PASS, f"{_value(c)} is at or below {wanted}"
+    if low <= c.gate.threshold:
+        return VerdictKind.INCONCLUSIVE, f"{_value(c)} so far, in all {low:.3g} to {high:.3g}: {wanted} is in between"
+    return VerdictKind.FAIL, f"{_value(c)} is above {wanted}"
+
+
+def _mean(c: Comparison) -> tuple[float, float]:
+    """Return the bounds of the mean that a floor or ceiling is about: the suite's own, known if it was all answered."""
+    if c.candidate is None:
+        return nan, nan
+    if c.population is None or c.low is None or c.high is None:
+        return c.candidate, c.candidate
+    return c.low, c.high
+
+
+def _value(c: Comparison) -> str:
+    return "no value" if c.candidate is None else f"{c.candidate:.3g}"
 
 
 _DEMANDS = {"no_regression": _no_regression, "improves": _improves, "at_least": _at_least, "at_most": _at_most}
@@ -120,12 +139,5 @@ def _proven(c: Comparison, adjusted: float | None) -> bool:
 
 
 def _more(c: Comparison) -> str:
-    """Say how many more samples would settle it, if the candidate is unchanged at this rate of discordant pairs.
-
-    Scores without bounds have no such rate (nor `detectable`): nothing is said of them.
-    """
-    if c.difference is None or not c.n or c.population or c.gate.threshold <= 0 or c.detectable is None:
-        return ""
-    discordance = max(len(c.flips), 1) / c.n
-    needed = stats.samples_to_pass(c.gate.threshold, discordance=min(discordance, 1.0), alpha=c.gate.alpha)
-    return f"; about {needed - c.n} more samples would exclude it if nothing changed" if needed > c.n else ""
+    """Say how many more samples would settle it, if nothing is worse and the scores differ as much as they did."""
+    return f"; about {c.lacking} more samples would exclude it if nothing changed" if c.lacking else ""

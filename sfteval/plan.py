@@ -8,12 +8,13 @@ what it asks. Mistakes that only show here (a metric that the task does not make
 from __future__ import annotations
 
 import difflib
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from sfteval.errors import Fault, InputError
 from sfteval.keys import content_key, pair_key
 from sfteval.records import ChatAsk, DialogueAsk, Item, Message, MetricInfo, Plan, Suite
-from sfteval.stats import samples_to_pass
+from sfteval.stats import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,30 +86,73 @@ def make_plan(
     return Plan(tuple(files), gates, flat, fingerprint, tuple(warnings))
 
 
-def power_warnings(gates: Sequence[Gate], sizes: Mapping[str, int], measured: Mapping[str, float]) -> tuple[str, ...]:
+def power_warnings(
+    gates: Sequence[Gate],
+    items: Sequence[Item],
+    metrics: Mapping[str, MetricInfo],
+    measured: Mapping[str, Mapping[str, float]],
+) -> tuple[str, ...]:
     """Return a warning for each single `no_regression` gate that an unchanged model would rarely pass.
+
+    Samples of one prompt count as one cluster. Where nothing was measured, a tenth of the clusters are taken to differ
+    by the whole range of the score. Graded scores and means of clusters differ in more of them, but by less: if no more
+    than a tenth of the samples differ, their mean square is at most that.
 
     Args:
         gates: The plan's gates.
-        sizes: Samples by "suite/task".
-        measured: Share of pairs by "suite/task/check" that differ when the same model is asked again (`sfteval noise`).
+        items: The plan's items.
+        metrics: By "suite/task/check".
+        measured: By "suite/task/check", how the scores differ when the same model is asked again (`sfteval noise`).
     """
+    clusters: dict[str, list[str]] = {}
+    for item in items:
+        clusters.setdefault(f"{item.suite}/{item.task}", []).append(item.cluster or item.sample_id)
     found = []
     for gate in gates:
-        size = sizes.get(f"{gate.suite}/{gate.task}")
-        if gate.demand != "no_regression" or gate.members or gate.slice or not size or not 0 < gate.threshold < 1:
-            continue
-        known = measured.get(f"{gate.suite}/{gate.task}/{gate.check}")
-        share = ASSUMED_DISCORDANCE if known is None else max(known, 1 / size)
-        needed = samples_to_pass(gate.threshold, discordance=share, alpha=gate.alpha)
-        if needed > size:
-            word = "assumed" if known is None else "measured"
-            found.append(
-                f"{gate.node}: this suite cannot do what its gate asks: with {size} samples an unchanged model rarely "
-                f"proves that it lost less than {gate.threshold:.3g}; {needed} are needed at {share:.0%} discordant "
-                f"pairs ({word}). Add samples, widen the margin, or let a family carry the proof"
-            )
+        names, key = clusters.get(f"{gate.suite}/{gate.task}"), f"{gate.suite}/{gate.task}/{gate.check}"
+        if gate.demand == "no_regression" and not gate.members and not gate.slice and names and gate.threshold > 0:
+            size = len(names), len(set(names))
+            said = _cannot(gate, size, _expected(size, metrics.get(key, MetricInfo()), measured.get(key)))
+            found += [f"{gate.node}: this suite cannot do what its gate asks: {said}"] if said else []
     return tuple(found)
+
+
+def _expected(
+    size: tuple[int, int], metric: MetricInfo, known: Mapping[str, float] | None
+) -> tuple[Changes, str] | None:
+    """Return how two models of which neither is worse differ, and whether that was measured; None if nobody knows."""
+    samples, clusters = size
+    reach = inf if metric.lower is None or metric.upper is None else metric.upper - metric.lower
+    if known is None and reach == inf:
+        return None
+    share = ASSUMED_DISCORDANCE if known is None else known["discordance"]
+    change, square = share * reach, share * reach**2
+    if known is not None and "mean_square" in known:
+        change, square = known["mean_change"], known["mean_square"]
+    elif reach == inf:
+        return None
+    binary = samples == clusters and reach == 1.0 and change == square
+    expected = Changes.expected(clusters, change, square, reach=reach, binary=binary)
+    return expected, "assumed" if known is None else "measured"
+
+
+def _cannot(gate: Gate, size: tuple[int, int], expected: tuple[Changes, str] | None) -> str:
+    """Say why a suite cannot do what its gate asks; "" if it can, or if nobody knows."""
+    if expected is None:
+        return ""
+    (samples, clusters), (changes, word) = size, expected
+    needed = changes.units_to_pass(gate.threshold, alpha=gate.alpha)
+    if needed is None or needed <= clusters:
+        return ""
+    whole = changes.size == changes.reach
+    spread = f"{changes.share:.0%} discordant pairs" if whole else f"differences of {sqrt(changes.square):.2g} (rms)"
+    have, what = f"{samples} samples", ""
+    if clusters < samples:
+        have, what = f"{samples} samples in {clusters} clusters", " clusters"
+    return (
+        f"with {have} an unchanged model rarely proves that it lost less than {gate.threshold:.3g}; {needed}{what} are "
+        f"needed at {spread} ({word}). Add samples, widen the margin, or let a family carry the proof"
+    )
 
 
 def _empty_suites(files: Sequence[SuiteFile], items: Mapping[str, Sequence[Item]]) -> list[Fault]:

@@ -10,7 +10,9 @@ other way round (`Comparison.oriented`).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,6 +125,7 @@ def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
     estimate = stats.paired_difference(ours, theirs, clusters=clusters, lower=lower, upper=upper, alpha=gate.alpha)
     p_value = stats.drop_pvalue(ours, theirs, margin=_fail_margin(gate), clusters=clusters, lower=lower, upper=upper)
     low, high = sorted((pairs.sign * estimate.low, pairs.sign * estimate.high))
+    changes = stats.paired_changes(ours, theirs, clusters=clusters, lower=lower, upper=upper)
     flips = Flips(pairs)
     return Comparison(
         gate,
@@ -133,7 +136,8 @@ def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
         low=low,
         high=high,
         p_value=p_value,
-        detectable=None if lower is None else _detectable(gate, estimate.n, pairs.discordance, gates_in_plan),
+        detectable=_detectable(gate, changes, gates_in_plan),
+        lacking=_lacking(gate, estimate, changes),
         missing=pairs.missing,
         flips=flips,
         worse=flips.worse,
@@ -162,23 +166,35 @@ def _fail_margin(gate: Gate) -> float:
     return gate.threshold if gate.demand == "no_regression" else -gate.threshold
 
 
-def _detectable(gate: Gate, n: int, discordance: float, gates_in_plan: int) -> float | None:
-    if gate.demand != "no_regression" or gate.threshold >= 1:
+def _detectable(gate: Gate, changes: stats.Changes, gates_in_plan: int) -> float | None:
+    if gate.demand != "no_regression":
         return None
-    alpha = gate.alpha / max(1, gates_in_plan)
-    return stats.smallest_detectable_drop(
-        n, discordance=max(discordance, 1.0 / n), alpha=alpha, power=POWER, margin=gate.threshold
-    )
+    return changes.detectable_drop(alpha=gate.alpha / max(1, gates_in_plan), power=POWER, margin=gate.threshold)
+
+
+def _lacking(gate: Gate, estimate: stats.PairedEstimate, changes: stats.Changes) -> int | None:
+    """Return how many more samples would exclude a drop if nothing changed; None where it is settled, or unknowable."""
+    settled = estimate.low >= -gate.threshold or estimate.high < -gate.threshold
+    if gate.demand != "no_regression" or gate.threshold <= 0 or settled:
+        return None
+    needed = changes.units_to_pass(gate.threshold, alpha=gate.alpha)
+    return None if needed is None else max(0, ceil(needed * estimate.n / changes.units) - estimate.n)
 
 
 def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
-    """Weighted mean of the members' paired differences; the variants of one matrix are one stratum together."""
-    together: dict[tuple[str, str] | int, list[tuple[Gate, Pairs]]] = {}
+    """Weighted mean of the members' paired differences.
+
+    The variants of one matrix are one stratum together; checks of the same answers are strata of one place.
+    """
+    together: dict[tuple[str, ...] | int, list[tuple[Gate, Pairs]]] = {}
     for index, (member, pairs) in enumerate(zip(gate.members, members, strict=True)):
-        together.setdefault((member.group, member.check) if member.group else index, []).append((member, pairs))
-    strata = [_stratum(each) for each in together.values()]
+        variants = (member.group, member.task, member.check) if member.group else index
+        together.setdefault(variants, []).append((member, pairs))
+    places = Counter(_place(each[0][0]) for each in together.values())
+    strata = [_stratum(each, shares=places[_place(each[0][0])] > 1) for each in together.values()]
     estimate = stats.stratified_difference(strata, alpha=gate.alpha)
     p_value = stats.stratified_drop_pvalue(strata, margin=gate.threshold)
+    changes = stats.stratified_changes(strata)
     flips = JoinedFlips([Flips(pairs) for pairs in members])
     return Comparison(
         gate,
@@ -189,20 +205,30 @@ def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
         low=estimate.low,
         high=estimate.high,
         p_value=p_value,
-        detectable=_detectable(gate, estimate.n, len(flips) / max(1, estimate.n), gates_in_plan),
+        detectable=_detectable(gate, changes, gates_in_plan),
+        lacking=_lacking(gate, estimate, changes),
         missing=sum(pairs.missing for pairs in members),
         flips=flips,
         worse=flips.worse,
     )
 
 
-def _stratum(members: list[tuple[Gate, Pairs]]) -> stats.Stratum:
-    """Return one member, or the variants of one suite, whose answers to one prompt are one cluster."""
+def _place(member: Gate) -> tuple[str, str]:
+    """Return what gates on the same answers have in common."""
+    return member.group or member.suite, member.task
+
+
+def _stratum(members: list[tuple[Gate, Pairs]], *, shares: bool) -> stats.Stratum:
+    """Return one member, or the variants of one suite, whose answers to one prompt are one cluster.
+
+    `shares` says that another stratum judges the same answers.
+    """
     gate, first = members[0]
-    lower, upper = first.bounds
+    (lower, upper), place = first.bounds, _place(gate) if shares else None
     if not gate.group:
-        return stats.Stratum(first.candidate, first.reference, first.clusters, gate.weight, lower, upper)
+        clusters = first.cluster_numbers if shares else first.clusters
+        return stats.Stratum(first.candidate, first.reference, clusters, place, gate.weight, lower, upper)
     candidate = np.concatenate([pairs.candidate for _, pairs in members])
     reference = np.concatenate([pairs.reference for _, pairs in members])
     names = [name for _, pairs in members for name in pairs.cluster_names]
-    return stats.Stratum(candidate, reference, names, gate.weight, lower, upper)
+    return stats.Stratum(candidate, reference, names, place, gate.weight, lower, upper)

@@ -90,19 +90,19 @@ class Pairs:
         """Number of each pair's cluster, None where every pair is its own."""
         if not self.joined.candidate.is_clustered:
             return None
-        numbers = self.joined.candidate.clusters[self.joined.ours[self.rows]]
+        numbers = self.cluster_numbers
         return numbers if len(np.unique(numbers)) < len(numbers) else None
+
+    @property
+    def cluster_numbers(self) -> Rows:
+        """Number of each pair's cluster, the same for the same prompt under another check."""
+        return self.joined.candidate.clusters[self.joined.ours[self.rows]]
 
     @property
     def cluster_names(self) -> list[str]:
         """Name of each pair's cluster, the same for the same prompt in another suite."""
         names = self.joined.candidate.cluster_names
         return [names[at] for at in self.joined.ours[self.rows]]
-
-    @property
-    def discordance(self) -> float:
-        """Share of pairs whose scores differ."""
-        return float(np.count_nonzero(self.candidate != self.reference) / len(self.candidate))
 
 
 def join(candidate: Part, reference: Part, *, tokens: bool) -> Joined:

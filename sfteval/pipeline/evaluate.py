@@ -149,6 +149,15 @@ class Evaluation:
         """Store a suite's samples: it is done."""
         self._writer.put_samples(suite, samples, self._metrics(suite))
 
+    def is_done(self, suite: str) -> bool:
+        """Say whether a suite's samples are stored."""
+        return self._writer.done(suite)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples of all suites that are done."""
+        return tuple(s for name in self.suite_names if self.is_done(name) for s in self._writer.samples(name))
+
     def answer_items(self, suite: str, items: Sequence[Item], label: str) -> list[Sample]:
         """Return the samples of some items of a suite; what is stored is not computed again."""
         grader = self._planned.graders[suite]
@@ -157,13 +166,13 @@ class Evaluation:
         if self._beside is not None:
             self._speak_together(self._beside, suite, asked, name)
         spoken = self._through_turns(self._writer, items, asked, grader, name)
-        asks = FollowUps(items, spoken, grader, self._others)
+        asks = FollowUps(items, spoken, grader, self._others, self._repeated)
         for _ in range(ROUNDS):
             wanted = asks.wanted(self._answers, self._backend)
             if not wanted:
                 break
             for backend, more in wanted:
-                if backend is not self._backend:
+                if backend is not self._backend and not self._again:
                     self._answers |= self._store.find({one.key for one in more} - self._answers.keys())
                 self._respond(self._writer, backend, more, f"{name} ({backend.identity.reference})")
         return grader.together(asks.samples(self._answers))
@@ -213,7 +222,7 @@ class Evaluation:
         """Return an ask whose sampled generations have this repetition's seeds and keys; `before` have them already."""
         if not self._again:
             return asked
-        return Asked(asked.ask, tuple(r if r in before else self._reseeded(r) for r in asked.requests))
+        return replace(asked, requests=tuple(r if r in before else self._reseeded(r) for r in asked.requests))
 
     def _reseeded(self, request: Request) -> Request:
         if not isinstance(request, Generate) or request.generation.temperature == 0:

@@ -16,7 +16,7 @@ from sfteval.records import ITSELF, BackendFailure
 from sfteval.requests import asked_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sfteval.pipeline.others import Others
     from sfteval.pipeline.planning import Grader
@@ -29,13 +29,19 @@ class FollowUps:
     """The questions about one suite's items, as they grow."""
 
     def __init__(
-        self, items: Sequence[Item], asked: Sequence[Sequence[Asked]], grader: Grader, others: Others | None
+        self,
+        items: Sequence[Item],
+        asked: Sequence[Sequence[Asked]],
+        grader: Grader,
+        others: Others | None,
+        repeated: Callable[[Asked], Asked] | None = None,
     ) -> None:
-        """Take the items with what was asked so far, one sequence per item."""
+        """Take the items with what was asked so far, one sequence per item; `repeated` gives new seeds."""
         self._items = items
         self._asked = [list(many) for many in asked]
         self._grader = grader
         self._others = others
+        self._repeated = repeated
         self._failures: dict[int, BackendFailure] = {}
 
     def wanted(self, answers: Mapping[str, Response], itself: Backend) -> list[tuple[Backend, list[Request]]]:
@@ -74,6 +80,7 @@ class FollowUps:
         if isinstance(backend, BackendFailure):
             return backend
         try:
-            return asked_of(inquiry.ask, item, backend.text, model_fingerprint(backend.identity), inquiry.of)
+            asked = asked_of(inquiry.ask, item, backend.text, model_fingerprint(backend.identity), inquiry.of)
         except InputError as error:
             return BackendFailure("cannot_be_asked", str(error))
+        return asked if self._repeated is None else self._repeated(asked)

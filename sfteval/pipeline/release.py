@@ -6,11 +6,10 @@ Comes in: suite files, the selected gates, and the settings a person gave. Goes 
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sfteval.compare import Comparer
 from sfteval.errors import BaselineBrokenError, BaselineMissingError, InputError
@@ -20,13 +19,13 @@ from sfteval.pipeline.baselines import baseline_run
 from sfteval.pipeline.diagnosing import with_causes
 from sfteval.pipeline.evaluate import Evaluated, Evaluation, silent
 from sfteval.pipeline.models import Models
-from sfteval.pipeline.noise import discordances
+from sfteval.pipeline.noise import unsteady
 from sfteval.pipeline.planning import plan_files
 from sfteval.pipeline.settings import DEFAULT_PREVIOUS, NO_PREVIOUS, Settings, no_candidate
 from sfteval.pipeline.steering import Steering
 from sfteval.plan import power_warnings
 from sfteval.records import Comparison, Run, Suite, Waivers
-from sfteval.store import RunStore
+from sfteval.store import RunStore, read_noise
 from sfteval.waivers import check_waivers, read_waivers, with_waivers, without_quarantined
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ class Release:
         self._absent = Absent(self._files)
         self._waivers = Waivers()
         self._comparers: dict[str | None, Comparer] = {}
+        self._noise: Mapping[str, Mapping[str, Any]] = {}
         self._today = datetime.now(UTC).date()
 
     @property
@@ -89,6 +89,7 @@ class Release:
         if self._settings.candidate is None:
             raise InputError(no_candidate())
         planned = plan_files(self._files, self._selected)
+        self._noise = read_noise(self._settings.runs_dir)
         self.warnings = (*planned.plan.warnings, *self._power_warnings(planned))
         self._check_waivers(planned)
         if self._asked("previous"):
@@ -98,14 +99,12 @@ class Release:
             base = self._find_base(models, planned, stack, candidate) if self._asked("base") else None
             self._find_candidate(candidate, planned, base, stack)
             if base is not None and "base" not in self.runs:
-                self.runs["base"] = self._finish_base(base, planned) if isinstance(base, Evaluation) else base
+                self.runs["base"] = self._finish_base(base, planned, candidate)
 
     def _power_warnings(self, planned: Planned) -> tuple[str, ...]:
-        sizes = Counter(f"{item.suite}/{item.task}" for item in planned.plan.items)
         there = [gate for gate in self._judgeable if self._absent.failed(gate) is None]
         whole = [gate for gate in there if not (planned.drawn(gate.suite) if gate.suite else ())]
-        bounded = [gate for gate in whole if _has_bounds(gate, planned)]
-        return power_warnings(bounded, sizes, discordances(self._settings.runs_dir))
+        return power_warnings(whole, planned.plan.items, planned.metrics, self._noise)
 
     def _check_waivers(self, planned: Planned) -> None:
         """Read what the project lives with, before anything is computed; refuse what matches nothing."""
@@ -177,16 +176,23 @@ class Release:
             stack.enter_context(candidate.opened(self._settings.run_ids.get("candidate")))
         candidate.answer(candidate.suite_names, "candidate", steering)
         if isinstance(base, Evaluation):
-            self.runs["base"] = self._finish_base(base, planned)
+            self.runs["base"] = self._finish_base(base, planned, candidate)
         self.evaluated["candidate"] = candidate.finish()
         self.runs["candidate"] = self.evaluated["candidate"].run
 
-    def _finish_base(self, base: Evaluation, planned: Planned) -> Run:
-        """Answer what a stored candidate holds of the sequential suites, where nobody asked base yet; end its run."""
+    def _finish_base(self, base: Evaluation | Run, planned: Planned, candidate: Evaluation | Run) -> Run:
+        """Answer what the candidate holds of the sequential suites, where base was not asked yet; end base's run.
+
+        The candidate's samples may be older than this session: of a stored run, or of one that is resumed.
+        """
+        if isinstance(base, Run):
+            return base
         for name in base.suite_names:
-            if planned.drawn(name) and "candidate" in self.runs:
-                held = {s.key for s in self.runs["candidate"].samples if s.suite == name}
-                with base.leased(name):
+            if not planned.drawn(name):
+                continue
+            with base.leased(name):
+                if not base.is_done(name):
+                    held = {sample.key for sample in candidate.samples if sample.suite == name}
                     items = [item for d in planned.drawn(name).values() for block in d.blocks for item in block]
                     base.put(name, base.answer_items(name, [i for i in items if i.key in held], "base"))
         self.evaluated["base"] = base.finish()
@@ -231,15 +237,10 @@ class Release:
         return self._absent.skipped(gate)
 
     def _compare(self, gate: Gate) -> Comparison:
-        if (reason := self._absent.failed(gate)) is not None:
+        reason = self._absent.failed(gate) or (unsteady(gate, self._noise) if gate.comparative else None)
+        if reason is not None:
             return Comparison(gate, not_comparable=reason)
         return self._comparers[gate.against].compare(gate)
-
-
-def _has_bounds(gate: Gate, planned: Planned) -> bool:
-    """Say whether a gate's scores lie in 0…1, for which alone a rate of discordant pairs says how many are needed."""
-    metric = planned.metrics.get(f"{gate.suite}/{gate.task}/{gate.check}")
-    return metric is None or (metric.lower, metric.upper) == (0.0, 1.0)
 
 
 _ABSENT = {

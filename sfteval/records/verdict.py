@@ -114,7 +114,8 @@ class Comparison:
 
     `low` and `high` are one-sided bounds at the gate's level; `p_value` is that of the proof which the demand asks
     for (a drop beyond the margin, or a gain beyond `by`). `missing` counts samples that only one side has or whose
-    prompt differs. `detectable` is the smallest true drop that would FAIL with 90 % power at the corrected level.
+    prompt differs. `detectable` is the smallest true drop that would FAIL with 90 % power at the corrected level,
+    `lacking` how many more samples an unchanged model would need to pass, where that is asked.
     `not_comparable` holds the reason when there is nothing to compare; then all figures are None. `flips` are all
     samples whose score differs, the largest drop first; `worse` says how many of them are drops. `population` is set
     for sequential suites: the samples of the whole benchmark, which the bounds are of; `exhausted` then says that the
@@ -130,6 +131,7 @@ class Comparison:
     high: float | None = None
     p_value: float | None = None
     detectable: float | None = None
+    lacking: int | None = None
     missing: int = 0
     flips: Sequence[Flip] = ()
     not_comparable: str | None = None

@@ -7,17 +7,17 @@ distribution, not on import.
 
 from sfteval.stats.association import fisher_more
 from sfteval.stats.binary import PairedBinaryTest, mcnemar_midp, mcnemar_midp_drop, score_bounds, tango_score
-from sfteval.stats.family import Stratum, stratified_difference, stratified_drop_pvalue
+from sfteval.stats.changes import Changes
+from sfteval.stats.family import Stratum, stratified_changes, stratified_difference, stratified_drop_pvalue
 from sfteval.stats.finite import SETTLED, FiniteEstimate, finite_mean, finite_pvalue, proportional_blocks
 from sfteval.stats.multiplicity import holm
-from sfteval.stats.paired import PairedEstimate, drop_pvalue, gain_pvalue, paired_difference
+from sfteval.stats.paired import PairedEstimate, drop_pvalue, gain_pvalue, paired_changes, paired_difference
 from sfteval.stats.power import samples_needed, samples_to_pass, smallest_detectable_drop
-from sfteval.stats.sequential import DifferenceSequence
 from sfteval.stats.single import MeanEstimate, mean_bounds
 
 __all__ = [
     "SETTLED",
-    "DifferenceSequence",
+    "Changes",
     "FiniteEstimate",
     "MeanEstimate",
     "PairedBinaryTest",
@@ -32,12 +32,14 @@ __all__ = [
     "mcnemar_midp",
     "mcnemar_midp_drop",
     "mean_bounds",
+    "paired_changes",
     "paired_difference",
     "proportional_blocks",
     "samples_needed",
     "samples_to_pass",
     "score_bounds",
     "smallest_detectable_drop",
+    "stratified_changes",
     "stratified_difference",
     "stratified_drop_pvalue",
     "tango_score",

@@ -9,7 +9,7 @@ value at the ceiling and weights the n + 1 values by a uniform draw from the sim
 probability that the weighted mean reaches the null value. On binary data that is the Clopper-Pearson
 bound, on large samples the normal one, so nothing is paid for holding at n = 3. That it covers at every n
 is proven for two-point distributions and conjectured in general; no counterexample is known. Betting
-bounds, which are proven, are about 1.5 times as wide; `sfteval.stats.sequential` has them.
+bounds, which are proven, are about 1.5 times as wide; `sfteval.stats.finite` has them.
 
 The simplex draw is a ratio of exponentials, so the p-value is P(sum_k E_k a_k (x_k - null) >= 0) with E_k
 standard exponential: a sum whose cumulants are known. The saddlepoint formula of Lugannani and Rice (1980,

@@ -87,12 +87,13 @@ def group(scores: Floats, clusters: Clusters | None) -> Units:
         return Units(scores, np.ones_like(scores))
     if len(clusters) != len(scores):
         raise ValueError(f"{len(clusters)} cluster names for {len(scores)} scores")
-    codes = _codes(clusters)
+    codes = cluster_codes(clusters)
     sizes = np.bincount(codes).astype(float)
     return Units(np.bincount(codes, weights=scores) / sizes, sizes)
 
 
-def _codes(clusters: Clusters) -> NDArray[np.intp]:
+def cluster_codes(clusters: Clusters) -> NDArray[np.intp]:
+    """Return a number from 0 up for each sample's cluster."""
     if isinstance(clusters, np.ndarray) and clusters.dtype.kind in "iu":
         return np.unique(clusters, return_inverse=True)[1]
     seen: dict[Hashable, int] = {}

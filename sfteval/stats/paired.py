@@ -11,11 +11,13 @@ cluster means (`sfteval.stats.bounded`); scores without bounds get the skewness-
 """
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sfteval.stats.binary import PairedBinaryTest
+from sfteval.stats.changes import Changes
 from sfteval.stats.clusters import Clusters, Units, check_alpha, group, paired_scores
 from sfteval.stats.means import MeanTests, bounded_mean_tests, unbounded_mean_tests
 
@@ -129,15 +131,39 @@ def gain_pvalue(
     return _tests(new, old, group(new - old, clusters), lower, upper).above.pvalue(-by)
 
 
+def paired_changes(
+    candidate: ArrayLike,
+    reference: ArrayLike,
+    *,
+    clusters: Clusters | None = None,
+    lower: float | None = 0.0,
+    upper: float | None = 1.0,
+) -> Changes:
+    """Return how the pairs differ, which says what their comparison can show.
+
+    Arguments and errors as for `paired_difference`.
+    """
+    new, old = paired_scores(candidate, reference, lower, upper)
+    units = group(new - old, clusters)
+    reach = inf if lower is None or upper is None else upper - lower
+    binary = _exact(new, old, units, lower, upper)
+    return Changes.of(units.means, units.sizes, np.full(len(units.means), reach), binary=binary)
+
+
 def _tests(new: Floats, old: Floats, units: Units, lower: float | None, upper: float | None) -> MeanTests:
     n = len(new)
     if lower is None or upper is None:
         return unbounded_mean_tests(units.means, units.sizes)
-    if len(units.means) == n and (lower, upper) == (0.0, 1.0) and _binary(new) and _binary(old):
+    if _exact(new, old, units, lower, upper):
         gains, losses = int(np.count_nonzero(new > old)), int(np.count_nonzero(new < old))
         return MeanTests(PairedBinaryTest(n, gains, losses), PairedBinaryTest(n, losses, gains))
     spread = np.full(len(units.means), upper - lower)
     return bounded_mean_tests(units.means, units.sizes, -spread, spread)
+
+
+def _exact(new: Floats, old: Floats, units: Units, lower: float | None, upper: float | None) -> bool:
+    """Say whether the exact test is made: single samples that score 0 or 1."""
+    return len(units.means) == len(new) and (lower, upper) == (0.0, 1.0) and _binary(new) and _binary(old)
 
 
 def _binary(scores: Floats) -> bool:

@@ -90,7 +90,7 @@ def unbounded_test(estimate: float, influences: Floats, shares: Floats, strata: 
     """
     units = len(influences)
     effective = 1 / float(shares @ shares)
-    if min(units, round(effective)) - strata + 1 < FEWEST_UNITS or _away_from_mode(influences) < FEWEST_DISTINCT:
+    if min(units, round(effective)) - strata + 1 < FEWEST_UNITS or away_from_mode(influences) < FEWEST_DISTINCT:
         return SilentTest()
     square = float(influences @ influences)
     skewness = float(np.sum(influences**3)) / square**1.5 * sqrt(units)
@@ -98,5 +98,6 @@ def unbounded_test(estimate: float, influences: Floats, shares: Floats, strata: 
     return SkewnessAdjustedTest(estimate, error, skewness / sqrt(units), min(units, effective) - strata)
 
 
-def _away_from_mode(values: Floats) -> int:
+def away_from_mode(values: Floats) -> int:
+    """Return how many values differ from the commonest one."""
     return len(values) - int(np.unique(np.round(values, 12), return_counts=True)[1].max())

@@ -5,6 +5,7 @@ Comes in: one row per "suite/task/check". Goes out: the same rows; a file that c
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import StoreError
@@ -27,13 +28,18 @@ def read_noise(root: Path) -> dict[str, dict[str, Any]]:
     do = "Remove it, and measure again with: sfteval noise"
     metrics = read_document(path, do).get("metrics")
     if not isinstance(metrics, dict) or not all(_fits(row) for row in metrics.values()):
-        raise StoreError(path, "rows without a discordance between 0 and 1", "what `sfteval noise` wrote", do)
+        expected = "what `sfteval noise` wrote"
+        raise StoreError(path, "rows without a discordance between 0 and 1, or with changes below 0", expected, do)
     return metrics
 
 
 def _fits(row: Any) -> bool:
     share = row.get("discordance") if isinstance(row, dict) else None
-    return isinstance(share, int | float) and 0 <= share <= 1
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        return False
+    changes = [row[name] for name in ("mean_change", "mean_square") if name in row]
+    whole = len(changes) != 1 and all(isinstance(change, int | float) and 0 <= change < inf for change in changes)
+    return whole and isinstance(row.get("shifted", []), list)
 
 
 def write_noise(root: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sfteval.compare import compare
-from sfteval.gate import judge, not_judged
+from sfteval.gate import judge, not_judged, settled
 from sfteval.records import (
     Comparison,
     Gate,
@@ -116,6 +116,23 @@ def test_holm_counts_the_gates_of_the_whole_plan() -> None:
     assert "not after the correction" in among_many.reasons[0]
 
 
+def test_what_can_be_detected_counts_prompts_and_the_size_of_changes() -> None:
+    def repeated(scores):
+        return run([], samples=[sample(i, s, cluster=str(i // 4)) for i, s in enumerate(scores)])
+
+    flips = [1.0] * 20 + [0.0] * 20
+    before, after = [0.0] * 20 + [1.0] * 180, [*flips, *([1.0] * 160)]
+    single = compare(gate(), run(after), run(before), gates_in_plan=10)
+    prompts = compare(gate(), repeated(after), repeated(before), gates_in_plan=10)
+    assert single.difference == prompts.difference == 0
+    assert prompts.detectable > 1.5 * single.detectable
+    assert prompts.lacking > 2 * single.lacking > 0
+    assert f"about {prompts.lacking} more samples" in judge([prompts], gates_in_plan=10)[0].reasons[0]
+    graded = compare(gate(threshold=0.0), run([0.51, 0.49] * 100), run([0.5] * 200), gates_in_plan=10)
+    assert graded.detectable < 0.05
+    assert compare(gate(threshold=1.0), run(after), run(before)).detectable == float("inf")
+
+
 def test_improves() -> None:
     gain = gate("improves", 0.10, proof="required")
     assert verdict(gain, SAME, WORSE).kind is VerdictKind.PASS
@@ -150,6 +167,29 @@ def test_a_drawn_benchmark_is_not_all_seen_before_its_last_sample() -> None:
     assert (got.n, got.population) == (40, 41)
     floor = compare(gate("at_least", 0.5, None), drawn, None)
     assert (floor.n, floor.population) == (40, 41)
+
+
+@pytest.mark.parametrize(("demand", "threshold"), [("at_least", 0.9), ("at_most", 0.99)])
+def test_a_floor_of_a_part_is_open_until_the_whole_suite_is_settled(demand, threshold) -> None:
+    part = Comparison(gate(demand, threshold, None), 48, candidate=0.95, low=0.85, high=1.0, population=400)
+    assert not settled(part, gates_in_plan=1)
+    (got,) = judge([part], gates_in_plan=1)
+    assert got.kind is VerdictKind.INCONCLUSIVE
+    assert got.reasons[0].startswith("0.95 so far, in all 0.85 to 1: the ")
+    assert exit_code([got]) == 20
+    whole = replace(part, n=400, low=0.95, high=0.95)
+    assert settled(whole, gates_in_plan=1)
+    assert judge([whole], gates_in_plan=1)[0].kind is VerdictKind.PASS
+    apart = replace(part, candidate=0.05, high=0.1, low=0.0) if demand == "at_least" else replace(part, low=0.995)
+    assert judge([apart], gates_in_plan=1)[0].kind is VerdictKind.FAIL
+
+
+@pytest.mark.parametrize("demand", ["no_regression", "improves"])
+def test_a_comparison_without_bounds_passes_nothing(demand) -> None:
+    (got,) = judge([Comparison(gate(demand))], gates_in_plan=1)
+    assert got.kind is VerdictKind.NOT_COMPARABLE
+    assert got.reasons == ("nothing was compared: there are no bounds of the difference",)
+    assert exit_code([got]) == 21
 
 
 def test_lower_is_better_turns_the_signs() -> None:
@@ -235,6 +275,22 @@ def test_a_family_pools_its_members_with_equal_weight() -> None:
     assert got.comparison.difference == pytest.approx(-0.15)
     assert got.kind is VerdictKind.FAIL
     assert verdict(family, before, before).kind is VerdictKind.PASS
+
+
+def test_checks_of_the_same_answers_prove_a_family_no_more_than_one_of_them() -> None:
+    def twice(scores):
+        made = [sample(i, s, scores={"ok": s, "fine": s}) for i, s in enumerate(scores)]
+        one = run([], samples=made)
+        return replace(one, manifest=replace(one.manifest, metrics={"s//ok": MetricInfo(), "s//fine": MetricInfo()}))
+
+    one = gate(members=(gate(),), suite="", check="", proof="required")
+    both = replace(one, members=(gate(), gate(id="fine", check="fine")))
+    before = twice([1.0] * 100)
+    after = twice([1.0] * 95 + [0.0] * 5)
+    alone, together = (verdict(family, after, before).comparison for family in (one, both))
+    assert (alone.n, together.n) == (100, 200)
+    figures = [(c.low, c.high, c.p_value, c.detectable) for c in (alone, together)]
+    assert figures[0] == pytest.approx(figures[1], abs=1e-9)
 
 
 def test_exit_code_precedence_and_nothing_judged() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sfteval.stats import Stratum, stratified_difference, stratified_drop_pvalue
+from sfteval.stats import Stratum, stratified_changes, stratified_difference, stratified_drop_pvalue
 from sfteval.stats.means import bounded_mean_tests
 
 
@@ -43,6 +43,36 @@ def test_equal_shares_are_the_pooled_samples() -> None:
     pooled = Stratum(*(np.concatenate([getattr(p, side) for p in parts]) for side in ("candidate", "reference")))
     apart, together = stratified_difference(parts), stratified_difference([pooled])
     assert (apart.low, apart.high) == pytest.approx((together.low, together.high), abs=1e-9)
+
+
+def test_checks_of_the_same_answers_count_once() -> None:
+    """Four checks that always agree say what one of them says; as strangers they would halve the interval."""
+    only = stratum(np.random.default_rng(6), 100, 0.2, -0.05)
+    named = replace(only, clusters=np.arange(100))
+    alone = stratified_difference([named])
+    together = stratified_difference([replace(named, place="answers")] * 4)
+    assert (together.n, together.clusters) == (400, 100)
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-9)
+    assert stratified_drop_pvalue([replace(named, place="answers")] * 4, 0.02) == pytest.approx(
+        stratified_drop_pvalue([named], 0.02)
+    )
+    strangers = stratified_difference([named] * 4)
+    assert strangers.high - strangers.low < 0.6 * (alone.high - alone.low)
+    assert stratified_changes([replace(named, place="answers")] * 4).units == pytest.approx(100)
+    with pytest.raises(ValueError, match="name of each sample's cluster"):
+        stratified_difference([replace(only, place="answers")] * 2)
+
+
+def test_coverage_of_two_checks_that_go_together_beside_another_suite() -> None:
+    rng, rounds, missed = np.random.default_rng(8), 300, np.zeros(2)
+    for _ in range(rounds):
+        first, other = stratum(rng, 80, 0.2, 0.0), stratum(rng, 200, 0.1, 0.0)
+        flipped = rng.random(80) < 0.1  # the second check differs from the first in a tenth of the answers
+        second = replace(first, candidate=np.where(flipped, first.reference, first.candidate))
+        shared = [replace(one, clusters=np.arange(80), place="answers") for one in (first, second)]
+        estimate = stratified_difference([*shared, other])
+        missed += [estimate.low > 0, estimate.high < 0]
+    assert (missed / rounds).max() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / rounds)
 
 
 @pytest.mark.parametrize("discordance", [0.1, 0.2])

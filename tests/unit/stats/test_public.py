@@ -13,7 +13,7 @@ from sfteval.stats import drop_pvalue, paired_difference
 def test_public_names() -> None:
     assert sfteval.stats.__all__ == [
         "SETTLED",
-        "DifferenceSequence",
+        "Changes",
         "FiniteEstimate",
         "MeanEstimate",
         "PairedBinaryTest",
@@ -28,12 +28,14 @@ def test_public_names() -> None:
         "mcnemar_midp",
         "mcnemar_midp_drop",
         "mean_bounds",
+        "paired_changes",
         "paired_difference",
         "proportional_blocks",
         "samples_needed",
         "samples_to_pass",
         "score_bounds",
         "smallest_detectable_drop",
+        "stratified_changes",
         "stratified_difference",
         "stratified_drop_pvalue",
         "tango_score",
