@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 64
 # Rows are admitted as if they would say this much more than now; beyond it, memory may call some back.
 ROOM_TOKENS = 64
+# Where memory runs out at prefill passes this small, keys and values are what does not fit: fewer rows help.
+SMALL_PREFILL = 256
 
 
 class Generator:
@@ -55,6 +57,7 @@ class Generator:
         self._slots = Slots()
         self._active: list[Row] = []
         self._waiting: deque[Row] = deque()
+        self._tried = 0
         self._carried, self._carried_tokens, self._carried_voice = Carried(), trie.NO_TOKENS, ""
 
     def generate(self, rows: Sequence[Row], emit: Callable[[Sequence[Response]], None]) -> None:
@@ -76,6 +79,7 @@ class Generator:
     def _admit(self) -> list[Response]:
         """Prefill as many waiting rows as there is room for; return those that ended with their first token."""
         wave: list[Row] = []
+        self._tried = 0
         longest, trunks = self._slots.longest, self._trunks()
         while self._waiting and len(self._active) + len(wave) < self._max_rows:
             row = self._waiting[0]
@@ -109,6 +113,7 @@ class Generator:
         except (RuntimeError, MemoryError):
             self._forget()
             self._waiting.extendleft(wave[i] for i in reversed(range(len(wave))) if i not in begun)
+            self._tried = len(wave) - len(begun)
             if not done:
                 raise
             return done
@@ -232,11 +237,13 @@ class Generator:
         self._carried, self._carried_tokens = Carried(), trie.NO_TOKENS
 
     def _smaller_prefill(self) -> list[Response]:
-        return [] if self._budget.halve() else self._fewer_rows()
+        """Halve the passes down to SMALL_PREFILL tokens, then the rows, then the passes of a single row."""
+        crowded = self._budget.tokens <= SMALL_PREFILL and len(self._active) + self._tried > 1
+        return [] if not crowded and self._budget.halve() else self._fewer_rows()
 
     def _fewer_rows(self) -> list[Response]:
         """Call every row back and go on with half as many; fail a row that does not fit alone."""
-        count = len(self._active)
+        count = len(self._active) + self._tried
         while self._active:
             self._waiting.appendleft(self._leave(len(self._active) - 1))
         self._slots = Slots()

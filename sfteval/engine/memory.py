@@ -13,6 +13,9 @@ FLOOR = 16
 # The GEMM rate of a CPU is flat beyond a few hundred rows; more only costs memory. A GPU wants more.
 DEFAULT_TOKENS = {"cpu": 2048, "cuda": 16384}
 
+# Torch's CPU allocator on Linux and on Windows, CUDA's and cuBLAS's own words.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 KV_BYTES = 768 * 2**20
 KV_SHARE_OF_GPU = 0.6
 
@@ -44,7 +47,7 @@ def ran_out(error: BaseException) -> bool:
     """Say whether an exception means that memory ran out (torch's CPU allocator raises a plain RuntimeError)."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 def kv_room(device: torch.device) -> int:

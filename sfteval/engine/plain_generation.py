@@ -1,12 +1,14 @@
 """Rows in, responses out through `model.generate`, for models that the prefix tree cannot run.
 
 Batches hold prompts of one length, so nothing is padded (recurrent layers would see it), and the model keeps whatever
-cache it wants. Every token is still chosen by the row's own chooser: a logits processor leaves it the only candidate.
+cache it wants. Every token is still chosen by the row's own chooser: a logits processor leaves it the only candidate,
+and what the checkpoint's generation_config recommends (a repetition penalty, suppressed tokens) is switched off.
 """
 
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,10 @@ from sfteval.engine.intake import failed
 from sfteval.engine.memory import Budget, ran_out
 from sfteval.engine.plain import forget_lengths, input_device
 from sfteval.engine.sampling import choose, sound_rows
+from sfteval.engine.wiring import causal_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sfteval.engine.figures import Tally
     from sfteval.engine.nonfinite import Suspects
@@ -46,6 +49,7 @@ class PlainGenerator:
     ) -> None:
         self._model, self._pad, self._same_length = model, pad, same_length
         self._budget, self._tally, self._suspects = budget, tally, suspects
+        self._most = MAX_ROWS
 
     def generate(self, rows: Sequence[Row], emit: Callable[[Sequence[Response]], None]) -> None:
         """Answer every row."""
@@ -53,7 +57,7 @@ class PlainGenerator:
         for _, members in groupby(ordered, key=lambda row: len(row.job.prompt)):
             waiting = list(members)
             while waiting:
-                size = max(1, min(MAX_ROWS, self._budget.tokens // len(waiting[0].job.prompt)))
+                size = max(1, min(self._most, self._budget.tokens // len(waiting[0].job.prompt)))
                 try:
                     emit(self._batch(waiting[:size]))
                 except (RuntimeError, MemoryError) as error:
@@ -61,7 +65,9 @@ class PlainGenerator:
                         raise
                     for row in waiting[:size]:
                         row.restart()
-                    if size > 1 and self._budget.halve():
+                    if size > 1:
+                        self._budget.halve()
+                        self._most = size // 2
                         continue
                     message = "memory ran out on one generation alone; use a smaller model or a larger machine"
                     emit([failed(row.job.request.key, "out_of_memory", message) for row in waiting[:size]])
@@ -75,7 +81,8 @@ class PlainGenerator:
         with warnings.catch_warnings():
             # PEFT warns of position ids that transformers itself puts in, and drops them rightly.
             warnings.filterwarnings("ignore", "Position ids are not supported", UserWarning)
-            self._generate(prompts, rows, steering)
+            with _recommendations_off(causal_model(self._model)):
+                self._generate(prompts, rows, steering)
         self._tally.tokens_forwarded += prompts.numel() + len(rows) * max(0, steering.steps - 1)
         self._tally.tokens_distinct += prompts.numel() + sum(max(0, len(row.output) - 1) for row in rows)
         self._tally.rows_projected += len(rows) * steering.steps
@@ -95,6 +102,19 @@ class PlainGenerator:
             stopping_criteria=[steering.finished],
             use_cache=True,
         )
+
+
+@contextmanager
+def _recommendations_off(model: Any) -> Iterator[None]:
+    """Let `generate` take no setting from the checkpoint: it fills in what its arguments leave open."""
+    from transformers import GenerationConfig
+
+    before = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = before
 
 
 class _Steering:

@@ -8,6 +8,9 @@ from engine_cases import VOCABULARY, answer, assert_same, decode, make, scores
 from pydantic import ValidationError
 
 from sfteval.engine import Engine, ModelLimits
+from sfteval.engine.memory import ran_out
+from sfteval.engine.plain_generation import PlainGenerator
+from sfteval.engine.slots import Slots
 from sfteval.engine.wiring import Wiring
 from sfteval.errors import EngineError
 from sfteval.records import Generate, Generation, Score
@@ -177,7 +180,7 @@ def starving_rows(monkeypatch, most: int):
 
     def hidden(self, tokens, positions, plan, names=()):
         if tokens.shape[0] > most:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes")
+            torch.empty(2**50, dtype=torch.uint8)
         return true(self, tokens, positions, plan, names)
 
     monkeypatch.setattr(Wiring, "hidden", hidden)
@@ -193,3 +196,46 @@ def test_other_errors_are_not_taken_for_memory(monkeypatch):
     monkeypatch.setattr(Wiring, "hidden", broken)
     with pytest.raises(RuntimeError, match="size mismatch"):
         engine.run(requests, lambda batch: None)
+
+
+def test_what_the_allocator_says_is_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50, dtype=torch.uint8)
+    assert ran_out(caught.value)
+    assert not ran_out(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_rows_whose_keys_do_not_fit_together_are_asked_in_turn(monkeypatch):
+    """Memory runs out for keys and values, whatever the budget of a pass: fewer rows, and none is lost."""
+    model = make("llama")
+    requests = [Generate(f"{i}", (1, 2, i), Generation(max_tokens=8)) for i in range(12)]
+    whole, _ = answer(model, requests)
+    true = Slots.reserve
+
+    def reserve(self, rows, length):
+        if rows > 3:
+            raise torch.OutOfMemoryError("not enough memory: you tried to allocate 1 byte")
+        true(self, rows, length)
+
+    monkeypatch.setattr(Slots, "reserve", reserve)
+    got, stats = answer(model, requests)
+    assert {key: one.text for key, one in got.items()} == {key: one.text for key, one in whole.items()}
+    assert stats.failures == 0
+    assert stats.token_budget == 256
+
+
+def test_out_of_memory_in_the_fallback_asks_fewer_rows_at_once(monkeypatch):
+    model = make("mamba")
+    requests = [Generate(f"{i}", (1, i), Generation(max_tokens=4)) for i in range(20)]
+    whole, _ = answer(model, requests)
+    true = PlainGenerator._generate
+
+    def generate(self, prompts, rows, steering):
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError("not enough memory: you tried to allocate 1 byte")
+        true(self, prompts, rows, steering)
+
+    monkeypatch.setattr(PlainGenerator, "_generate", generate)
+    got, stats = answer(model, requests)
+    assert got == whole
+    assert stats.failures == 0
