@@ -79,8 +79,9 @@ class LivingModel:
         from sfteval.engine import Engine, ModelLimits
 
         if adapter_off not in self._engines:
-            limits = ModelLimits(self.text.vocabulary, self.text.max_length, self.text.end_of_turn)
-            self._engines[adapter_off] = Engine(model, limits=limits, decode=self.text.decode)
+            text = self.text
+            limits = ModelLimits(text.vocabulary, text.max_length, text.end_of_turn, special=text.special)
+            self._engines[adapter_off] = Engine(model, limits=limits, decode=text.decode)
         return self._engines[adapter_off]
 
     def _base_identity(self) -> ModelIdentity:

@@ -59,7 +59,7 @@ class LocalBackend:
         tokenization = HubTokenization(reference, template=template)
         self.text: Tokenization = tokenization
         self.template = tokenization.template
-        self._end_of_turn = tokenization.end_of_turn
+        self._end_of_turn, self._special = tokenization.end_of_turn, tokenization.special
         self.identity = _with_stops(identify(reference, template=template), tokenization.borrowed_stops)
 
     def respond(self, requests: Sequence[Request], on_batch: OnBatch) -> None:
@@ -80,7 +80,8 @@ class LocalBackend:
         from sfteval.engine import Engine, ModelLimits
 
         if self._engine is None or self._engine_model is not model:
-            limits = ModelLimits(self.text.vocabulary, self.text.max_length, self._end_of_turn)
+            text = self.text
+            limits = ModelLimits(text.vocabulary, text.max_length, self._end_of_turn, special=self._special)
             self._engine = Engine(model, limits=limits, decode=self.text.decode, token_budget=self._token_budget)
             self._engine_model = model
         return self._engine

@@ -42,6 +42,7 @@ class HubTokenization:
         max_length: Longest sequence that the model takes, in tokens.
         vocabulary: Number of ids that the model's embedding knows.
         template: Text of the chat template in use, None if there is none.
+        special: Ids of the special tokens, which `decode` leaves out, by their text.
         end_of_turn: Ids that end an assistant's turn: the eos of generation_config (else of config) and of the
             tokenizer, and the token that the template writes after an assistant's words.
         borrowed_stops: Those that only a template from elsewhere adds.
@@ -69,6 +70,8 @@ class HubTokenization:
         self._tokenizer.chat_template = self.template
         self.prefix_token = self._prefix_token()
         self._prefix_text = str(self._tokenizer.decode([self.prefix_token]))
+        added = self._tokenizer.added_tokens_decoder.items()
+        self.special = {token.content: number for number, token in added if token.special}
         self._control, self._markup = _control_tokens(self._tokenizer, self.template)
         fixed = _ids(generation_eos((reference.base or reference).path, config)) | _ids(self._tokenizer.eos_token_id)
         self._end = self._turn_end() if self.template else None

@@ -5,7 +5,11 @@ Comes in: limits from the tokenizer and configuration. Goes out: `EngineStats` o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BASE_VOICE = "__base__"
 """PEFT's name for no adapter, where rows of one batch name theirs."""
@@ -20,12 +24,15 @@ class ModelLimits:
         max_length: Longest sequence in tokens; longer requests are cut from the left.
         end_of_turn: Ids that end a generation.
         pad: Any valid id, used where a batch must be filled up; its results are never read.
+        special: Ids of the tokens that decoding leaves out, by their text: a stop string that is one is found by its
+            id.
     """
 
     vocabulary: int
     max_length: int
     end_of_turn: frozenset[int] = frozenset()
     pad: int = 0
+    special: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +88,4 @@ class Tally:
 
     def stats(self) -> EngineStats:
         """Freeze the counts."""
-        return EngineStats(**{field.name: getattr(self, field.name) for field in fields(self)})
+        return EngineStats(**{each.name: getattr(self, each.name) for each in fields(self)})

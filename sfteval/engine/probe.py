@@ -63,6 +63,9 @@ def probe(model: torch.nn.Module, sample: Sequence[Tokens], longest: int) -> Ver
     config = causal_model(model).config
     if rope := length_dependent_rope(config, longest):
         return Verdict(None, f"its {rope} position scaling depends on the longest row of a batch", same_length=True)
+    if getattr(config, "use_bidirectional_attention", False) or not getattr(config, "is_causal", True):
+        # Padding would be seen too.
+        return Verdict(None, "its attention is not causal", same_length=True)
     try:
         _structure(model, config)
         wiring = Wiring(model)
@@ -84,9 +87,6 @@ def _structure(model: torch.nn.Module, config: Any) -> None:
     kinds = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
     if kinds:
         msg = f"it has {', '.join(sorted(kinds))} layers"
-        raise UnsupportedModelError(msg)
-    if getattr(config, "use_bidirectional_attention", False) or not getattr(config, "is_causal", True):
-        msg = "its attention is not causal"
         raise UnsupportedModelError(msg)
 
 

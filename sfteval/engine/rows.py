@@ -14,6 +14,7 @@ from sfteval.records import FinishReason, Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sfteval.engine.figures import ModelLimits
     from sfteval.engine.intake import GenerateJob
     from sfteval.engine.trie import Tokens
     from sfteval.engine.trunks import Trunk
@@ -30,6 +31,9 @@ class Row:
         job: What was asked.
         chooser: Picks the next token.
         stop: Finds stop strings.
+        decode: Ids to text, special tokens left out.
+        end_of_turn: Ids that end it.
+        stop_ids: Special tokens that are stop strings; text does not show them.
         output: Tokens generated so far, the end-of-turn token included.
         trunk: What it shares with other prompts; its keys and values are held once.
         solo: Its logits were not finite in a packed prefill; it is prefilled alone next time.
@@ -41,20 +45,20 @@ class Row:
     stop: StopFinder
     decode: Callable[[Sequence[int]], str]
     end_of_turn: frozenset[int]
+    stop_ids: frozenset[int] = frozenset()
     output: list[int] = field(default_factory=list)
     solo: bool = False
     voice: str = ""
     trunk: Trunk | None = None
 
     @classmethod
-    def of(
-        cls, job: GenerateJob, decode: Callable[[Sequence[int]], str], end_of_turn: frozenset[int], voice: str = ""
-    ) -> Row:
+    def of(cls, job: GenerateJob, decode: Callable[[Sequence[int]], str], limits: ModelLimits, voice: str = "") -> Row:
         """Begin a generation."""
         settings = job.request.generation
-        chooser = Chooser.of(settings, job.request.seed, job.prompt, end_of_turn)
+        chooser = Chooser.of(settings, job.request.seed, job.prompt, limits.end_of_turn)
         stop = StopFinder(settings.stop, decode, settings.min_tokens)
-        return cls(job, chooser, stop, decode, end_of_turn, voice=voice)
+        stop_ids = frozenset(limits.special[text] for text in settings.stop if text in limits.special)
+        return cls(job, chooser, stop, decode, limits.end_of_turn, stop_ids, voice=voice)
 
     @property
     def length(self) -> int:
@@ -80,6 +84,8 @@ class Row:
         self.output.append(token)
         if token in self.end_of_turn:
             return self._response(self.decode(self.output[:-1]), FinishReason.END_TURN)
+        if token in self.stop_ids and len(self.output) > self.job.request.generation.min_tokens:
+            return self._response(self.decode(self.output[:-1]), FinishReason.STOP)
         text = self.stop.cut(self.output)
         if text is not None:
             return self._response(text, FinishReason.STOP)

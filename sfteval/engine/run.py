@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -95,7 +95,7 @@ class Engine:
         jobs = [one for one in taken if not isinstance(one, Response | ScoreJob)]
         with torch.no_grad():
             verdict = self._probed(jobs) if jobs else None
-        rows = [Row.of(job, self._decode, self._limits.end_of_turn, voice) for job in jobs]
+        rows = [Row.of(job, self._decode, self._limits, voice) for job in jobs]
         return Begun(rows, [one for one in taken if isinstance(one, Response)], verdict, self._tokens)
 
     def _accepted(self, requests: Sequence[Request], outbox: Outbox) -> list[Job]:
@@ -116,7 +116,7 @@ class Engine:
                 else PlainScorer(self._model, self._limits.pad, verdict.same_length, budget, tally, suspects.answer)
             )
             scorer.score(scores, outbox.add)
-        rows = [Row.of(job, self._decode, self._limits.end_of_turn) for job in jobs if not isinstance(job, ScoreJob)]
+        rows = [Row.of(job, self._decode, self._limits) for job in jobs if not isinstance(job, ScoreJob)]
         if rows:
             generator = (
                 Generator(verdict.wiring, budget, self._kv_tokens(verdict), verdict.joinable, tally, suspects)
@@ -195,13 +195,13 @@ class Outbox:
 
 
 def _bounded(model: Any, limits: ModelLimits) -> ModelLimits:
-    """Bound the vocabulary by the embedding's rows, and the length by a table of absolute positions."""
-    embedding = model.get_input_embeddings()
-    vocabulary = min(limits.vocabulary, embedding.weight.shape[0])
+    """Bound the ids by the embedding's rows, and the length by a table of absolute positions."""
+    rows = model.get_input_embeddings().weight.shape[0]
     tables = [
         module.num_embeddings
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Embedding) and name.rpartition(".")[2] in ("wpe", "embed_positions")
     ]
     max_length = min([limits.max_length, *tables])
-    return ModelLimits(vocabulary, max_length, limits.end_of_turn, limits.pad)
+    ends = frozenset(end for end in limits.end_of_turn if end < rows)
+    return replace(limits, vocabulary=min(limits.vocabulary, rows), max_length=max_length, end_of_turn=ends)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NEAR_TIE = 1e-4
 # Top-p first looks at this many of the most likely tokens; only a flatter distribution is sorted whole.
 NUCLEUS_GUESS = 1024
+# Below it the most likely token has all the mass; smaller divisors would overflow float32 and leave no distribution.
+LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Chooser:
         return scores
 
     def _sampled(self, scores: torch.Tensor) -> int:
-        scores = scores / self.generation.temperature
+        scores = scores / max(self.generation.temperature, LEAST_TEMPERATURE)
         if self.generation.top_k:
             least = scores.topk(min(self.generation.top_k, len(scores))).values[-1]
             scores = scores.masked_fill(scores < least, float("-inf"))

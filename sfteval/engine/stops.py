@@ -26,6 +26,8 @@ class StopFinder:
     def __init__(self, stops: Sequence[str], decode: Callable[[Sequence[int]], str], min_tokens: int) -> None:
         self._stops, self._decode, self._min_tokens = tuple(stops), decode, min_tokens
         self._longest = max((len(stop) for stop in stops), default=0)
+        # A character may be several tokens (bytes), and the last token long: so many tokens hold any stop string.
+        self._tail_tokens = TAIL_TOKENS + max((len(stop.encode("utf-8", "replace")) for stop in stops), default=0)
         self._settled = 0
 
     def cut(self, output: Sequence[int]) -> str | None:
@@ -47,7 +49,7 @@ class StopFinder:
     def _tail(self, output: Sequence[int]) -> str:
         # Twice the longest stop leaves room for what decoding from the middle gets wrong at the very start of the
         # tail (a leading space, half a character); tokens that decode to nothing make the tail grow.
-        count = TAIL_TOKENS
+        count = self._tail_tokens
         while True:
             text = self._decode(output[-count:])
             if count >= len(output) or len(text) >= 2 * self._longest + TAIL_TOKENS // 2:

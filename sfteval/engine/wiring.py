@@ -69,26 +69,20 @@ class Wiring:
         self._output: type[Any] | None = None
 
     def hidden(
-        self, tokens: torch.Tensor, positions: torch.Tensor | None, plan: Plan | None, names: Sequence[str] = ()
+        self, tokens: torch.Tensor, positions: torch.Tensor, plan: Plan, names: Sequence[str] = ()
     ) -> torch.Tensor:
         """Return the body's last hidden states, [batch, tokens, width].
 
         Args:
             tokens: Ids, [batch, tokens].
-            positions: Position ids of the same shape; None for the model's own counting.
-            plan: Who attends to what; None for the model's own causal attention.
+            positions: Position ids of the same shape.
+            plan: Who attends to what.
             names: Each row's adapter, where the wiring has voices.
         """
         if self.voices is not None:
             self.voices.names = list(names)
-        given: dict[str, Any] = {"input_ids": tokens.to(self.device), "use_cache": False}
-        if positions is not None:
-            given["position_ids"] = positions.to(self.device)
-        if plan is None:
-            out = self.body(**given)
-        else:
-            with attending(self._configs, plan):
-                out = self.body(**given)
+        with attending(self._configs, plan):
+            out = self.body(input_ids=tokens.to(self.device), position_ids=positions.to(self.device), use_cache=False)
         self._output = type(out)
         return out[0]  # type: ignore[no-any-return]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import warnings
 
 import numpy as np
 import pytest
-from engine_cases import ALL, answer, decode, family, generated, make
+from engine_cases import ALL, VOCABULARY, answer, decode, family, generated, make
 
-from sfteval.engine import generating, trunks
+from sfteval.engine import Engine, ModelLimits, generating, trunks
 from sfteval.records import FinishReason, Generate, Generation
 
 EOT = frozenset({3, 7, 11, 50})
@@ -204,3 +205,38 @@ def test_a_generation_ends_early_when_nothing_can_change_its_verdict(name):
             assert whole[key].text.startswith(response.text)
             assert (len(response.text) > 3, response.output_tokens) == (True, 8)
     assert stats.tokens_generated == sum(one.output_tokens for one in early.values())
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+def test_a_special_token_that_is_a_stop_string_stops(name):
+    """Decoding leaves it out, so no text ever shows it: `<|im_end|>` among the stop strings of a base model."""
+    model, prompt = make(name), (5, 6, 7)
+    free: list[int] = []
+    answer_ids(model, prompt, free)
+    special = free[4]
+    first = free.index(special)
+    limits = ModelLimits(VOCABULARY, 64, special={"<|im_end|>": special})
+    engine = Engine(model, limits=limits, decode=lambda ids: decode([i for i in ids if i != special]))
+
+    def said(**settings):
+        out: list = []
+        engine.run([Generate("k", prompt, Generation(max_tokens=12, **settings))], out.extend)
+        return out[0].text, out[0].output_tokens, out[0].finish_reason
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert said(stop=("zzzz", "<|im_end|>")) == (decode(free[:first]), first + 1, FinishReason.STOP)
+        assert said(stop=("zzzz",))[1:] == (12, FinishReason.LENGTH)
+        tokens = said(stop=("<|im_end|>",), min_tokens=first + 1)[1]
+    later = [place for place in range(first + 1, 12) if free[place] == special]
+    assert tokens == (later[0] + 1 if later else 12)
+
+
+def test_what_a_checkpoint_recommends_changes_no_answer_of_the_fallback():
+    model, settings = make("mamba"), Generation(max_tokens=10)
+    requests = [Generate(f"{i}", prompt, settings) for i, prompt in enumerate(prompts(6))]
+    plain, _ = answer(model, requests, eot=EOT)
+    model.generation_config.update(repetition_penalty=5.0, no_repeat_ngram_size=1, suppress_tokens=list(range(40)))
+    got, _ = answer(model, requests, eot=EOT)
+    assert got == plain
+    assert model.generation_config.no_repeat_ngram_size == 1

@@ -63,3 +63,9 @@ def test_negative_and_neighbouring_seeds_differ():
     logits = torch.zeros(1000)
     first = [chooser(seed, temperature=1.0).choose(logits, 0, Tally()) for seed in (-1, 0, 1, 2)]
     assert len(set(first)) == 4
+
+
+@pytest.mark.parametrize("temperature", [1e-45, 1e-40, 1e-20])
+def test_temperatures_that_overflow_are_greedy(temperature):
+    logits = torch.tensor([1.0, 30.0, 29.0, -5.0])
+    assert {chooser(seed, temperature=temperature).choose(logits, 0, Tally()) for seed in range(20)} == {1}

@@ -8,7 +8,8 @@ import functools
 import numpy as np
 import pytest
 import torch
-from engine_cases import ALL, TREE, VOCABULARY, alone, answer, assert_same, decode, llama, make, scores
+import transformers
+from engine_cases import ALL, GEMMA, TREE, VOCABULARY, WIDE, alone, answer, assert_same, decode, llama, make, scores
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -163,3 +164,14 @@ def test_a_model_that_does_not_bear_packing_falls_back(tiny_llama, monkeypatch):
     got, stats = answer(tiny_llama, requests)
     assert stats.fallback == "packing it raised ValueError: no packed input"
     assert_same(tiny_llama, requests, got)
+
+
+def test_attention_that_is_not_causal_sees_no_padding():
+    torch.manual_seed(0)
+    kinds = ["sliding_attention", "full_attention"]
+    changes = {"num_hidden_layers": 2, "layer_types": kinds, "use_bidirectional_attention": True}
+    model = transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**WIDE, **GEMMA, **changes)).eval()
+    requests = scores(8, count=20)
+    got, stats = answer(model, requests, 200)
+    assert stats.fallback == "its attention is not causal"
+    assert_same(model, requests, got)

@@ -54,3 +54,17 @@ def test_long_outputs_equal_a_search_of_the_whole_text(seed):
             expected = text[: min(places)], n
             break
     assert run(stops, ids) == expected
+
+
+def test_a_stop_string_of_many_tokens_before_a_long_token():
+    """Byte by byte, ten emoji are forty tokens; one token of many spaces makes the end of the text look long."""
+    smile = "\U0001f600".encode()
+    pieces = [bytes([byte]) for byte in smile] + [b" " * 128, b"a"]
+
+    def decode_bytes(ids):
+        return b"".join(pieces[i] for i in ids).decode("utf-8", "replace")
+
+    finder = StopFinder(["\U0001f600" * 10 + " "], decode_bytes, 0)
+    said = [5, *[0, 1, 2, 3] * 10]
+    assert finder.cut(said) is None
+    assert finder.cut([*said, 4]) == "a"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from engine_cases import answer, decode, make
 
-from sfteval.engine import packing, trunks
+from sfteval.engine import ModelLimits, packing, trunks
 from sfteval.engine.intake import GenerateJob
 from sfteval.engine.rows import Row
 from sfteval.engine.slots import Slots
@@ -16,7 +16,7 @@ from sfteval.records import Generate, Generation
 def rows(*prompts: tuple[int, ...]) -> list[Row]:
     settings = Generation(max_tokens=2)
     return [
-        Row.of(GenerateJob(Generate("k", prompt, settings), np.asarray(prompt), 0), decode, frozenset())
+        Row.of(GenerateJob(Generate("k", prompt, settings), np.asarray(prompt), 0), decode, ModelLimits(97, 64))
         for prompt in prompts
     ]
 
