@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from sfteval.errors import Fault, TaskError
 from sfteval.records import Ask, ChatAsk, Generation, Message, RollingAsk, ScoreAsk, TextAsk
 
@@ -46,8 +48,19 @@ def unsupported_settings(settings: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in settings if name not in _HANDLED)
 
 
-def generation(settings: Mapping[str, Any], seed: int) -> Generation:
-    """Return lm-eval's `generation_kwargs` as a `Generation`."""
+def generation(settings: Mapping[str, Any], seed: int, where: str = "generation settings") -> Generation:
+    """Return lm-eval's `generation_kwargs` as a `Generation`. Raises TaskError for a value that no setting can have."""
+    try:
+        return _generation(settings, seed)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        found = f"{'.'.join(map(str, wrong['loc']))}: {wrong['input']!r}"
+        raise TaskError(Fault(where, found, f"a value that is allowed ({wrong['msg']})")) from error
+    except (ValueError, TypeError) as error:
+        raise TaskError(Fault(where, str(error), "numbers where numbers belong")) from error
+
+
+def _generation(settings: Mapping[str, Any], seed: int) -> Generation:
     until = settings.get("until") or []
     stops = [until] if isinstance(until, str) else list(until)
     length = next((settings[name] for name in _LENGTH_NAMES if settings.get(name) is not None), _DEFAULT_LENGTH)
@@ -87,13 +100,13 @@ def _rolling(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
 def _generate(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
     context, settings = arguments[:2]
     if isinstance(context, str):
-        return TextAsk(context, generation(settings, seed))
+        return TextAsk(context, generation(settings, seed, f"{where}: generation_kwargs"))
     if not context.complete:
         found = "a chat prompt whose answer starts with the task's gen_prefix"
         do = "Set apply_chat_template: false for this task."
         raise TaskError(Fault(f"{where}: lm_eval.apply_chat_template", found, "a prompt that ends with the user", do))
     messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in context)
-    return ChatAsk(messages, generation(settings, seed))
+    return ChatAsk(messages, generation(settings, seed, f"{where}: generation_kwargs"))
 
 
 def _text(value: Any, where: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import warnings
@@ -120,6 +122,28 @@ def test_adapters_and_a_cache_that_knows_the_model(evaluate: Any, tmp_path: Path
         assert flat(list(answers(again).values())) == flat(list(answers(adapted).values()))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_cache_tells_settings_apart(evaluate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tensors under another scaling of the adapter, or with less context, are other answers."""
+    cache = str(tmp_path / "cache")
+    first = lora(tmp_path)
+    strong = tmp_path / "strong"
+    shutil.copytree(first, strong)
+    config = json.loads((strong / "adapter_config.json").read_text())
+    (strong / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 4 * config["lora_alpha"]}))
+    found = []
+    for arguments in (f",peft={first}", f",peft={strong}", ",max_length=24", ",add_bos_token=True"):
+        fresh = evaluate("sfteval", ["animals"], arguments)
+        cached = evaluate("sfteval", ["animals"], arguments, use_cache=cache)
+        found.append(flat(list(answers(cached).values())))
+        assert found[-1] == flat(list(answers(fresh).values()))
+    assert all(one != other for one, other in itertools.combinations(found, 2))
+    moved = shutil.copytree(strong, tmp_path / "moved")
+    monkeypatch.setattr("sfteval.lmeval.Engine", None)  # where the files lie is no difference
+    elsewhere = evaluate("sfteval", ["animals"], f",peft={moved}", use_cache=cache)
+    assert flat(list(answers(elsewhere).values())) == found[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -141,6 +165,159 @@ def test_unknown_generation_settings(evaluate: Any) -> None:
 
     with pytest.raises(InputError, match="gen_kwargs: found num_beams; expected settings that the engine knows"):
         evaluate("sfteval", ["sums"], gen_kwargs="num_beams=4", limit=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("max_gen_toks=0", r"gen_kwargs: found max_tokens: 0; expected a value that is allowed \(.*greater than"),
+        ("top_p=2", "gen_kwargs: found top_p: 2.0; expected a value that is allowed"),
+        ("repetition_penalty=high", "gen_kwargs: found could not convert string to float: 'high'"),
+    ],
+)
+def test_generation_settings_that_cannot_be(evaluate: Any, settings: str, message: str) -> None:
+    from sfteval.errors import InputError
+
+    with pytest.raises(InputError, match=message):
+        evaluate("sfteval", ["sums"], gen_kwargs=settings, limit=2)
+
+
+def test_sampled_answers_depend_on_no_order_and_no_limit(evaluate: Any) -> None:
+    """One call asks all tasks: a seed that counts requests would change with what else is asked."""
+
+    def said(*tasks: str, **options: Any) -> dict[tuple[str, int], str]:
+        settings = "do_sample=true,temperature=1.0,max_gen_toks=8"
+        samples = evaluate("sfteval", list(tasks), gen_kwargs=settings, **options)["samples"]
+        return {(task, row["doc_id"]): row["resps"][0][0] for task, rows in samples.items() for row in rows}
+
+    both = said("sums", "coded")
+    assert said("coded", "sums") == both
+    few = said("coded", "sums", limit=3)
+    assert len(few) == 6
+    assert few == {place: both[place] for place in few}
+    assert len(set(both.values())) > len(both) / 2
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Any, Any]:
+    """Ours and lm-eval's on the tiny base, with tokenizers of their own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lm_eval.models.huggingface import HFLM
+
+        from sfteval.lmeval import SftevalLM
+
+        options = {"pretrained": str(TINY), "dtype": "float32", "device": "cpu"}
+        return SftevalLM(**options), HFLM(**options)
+
+
+def instances(*arguments: tuple[Any, ...], kind: str = "generate_until") -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    return [Instance(kind, {}, one, 0, metadata=("task", n, 1)) for n, one in enumerate(arguments)]
+
+
+def swap(model: Any, one: int, other: int) -> None:
+    """Let a model say one token where it said the other."""
+    import torch
+
+    heads = {id(part.weight): part.weight for part in (model.get_input_embeddings(), model.get_output_embeddings())}
+    with torch.no_grad():
+        for weight in heads.values():
+            weight[[one, other]] = weight[[other, one]]
+
+
+def test_a_stop_string_that_is_a_special_token(models: tuple[Any, Any]) -> None:
+    """GSM8K's own stop strings hold `<|im_end|>`; decoding leaves it out, so no text shows it."""
+    ours, theirs = models
+    prompts = ["Question: What is water?\nAnswer:", "The capital of France", "Once upon a time there"]
+    free = ours.generate_until(instances(*[(text, {"until": [], "max_gen_toks": 12}) for text in prompts]), True)
+    held = {token for prompt in prompts for token in ours.tokenizer.encode(prompt)}
+    said = next(token for text in free for token in ours.tokenizer.encode(text)[2:-2] if token not in held)
+    special = ours.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    asked = instances(*[(text, {"until": ["<|im_end|>"], "max_gen_toks": 12}) for text in prompts])
+    try:
+        for model in models:
+            swap(model.model, said, special)
+        stopped = ours.generate_until(asked, True)
+        assert stopped == theirs.generate_until(asked, True)
+    finally:
+        for model in models:
+            swap(model.model, said, special)
+    assert any(long.startswith(short) and 0 < len(short) < len(long) for short, long in zip(stopped, free, strict=True))
+
+
+def test_an_empty_prompt_is_the_prefix_token(models: tuple[Any, Any]) -> None:
+    ours, _ = models
+    settings = {"until": ["\n"], "max_gen_toks": 6}
+    empty, named = ours.generate_until(instances(("", settings), ("<|endoftext|>", settings)), True)
+    assert empty == named
+
+
+def test_prompts_that_are_cut_are_counted(models: tuple[Any, Any], caplog: pytest.LogCaptureFixture) -> None:
+    ours, _ = models
+    settings = {"until": [], "max_gen_toks": 4}
+    with caplog.at_level(logging.WARNING, logger="sfteval.lmeval"):
+        ours.generate_until(instances(("word " * 2000, settings), ("word", settings)), True)
+    ours_said = [one.getMessage() for one in caplog.records if one.name == "sfteval.lmeval"]
+    assert ours_said == ["1 of 2 requests were cut from the left to fit the model's 512 tokens"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "given", "message"),
+    [
+        ("no_repeat_ngram_size", 3, {}, "generation_config: found no_repeat_ngram_size=3; expected settings that"),
+        ("min_p", 0.1, {"do_sample": True, "temperature": 0.5}, "generation_config: found min_p=0.1"),
+        ("min_p", 0.1, {}, None),
+    ],
+)
+def test_what_a_checkpoint_recommends_and_the_engine_cannot(
+    models: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, name: str, value: Any, given: Any, message: str | None
+) -> None:
+    from sfteval.errors import InputError
+
+    ours, _ = models
+    monkeypatch.setattr(ours.model.generation_config, name, value)
+    asked = instances(("word", {"until": [], "max_gen_toks": 2} | given))
+    if message is None:
+        assert len(ours.generate_until(asked, True)) == 1
+    else:
+        with pytest.raises(InputError, match=message):
+            ours.generate_until(asked, True)
+
+
+def test_draws_are_from_the_tokens_that_transformers_would_draw_from(models: tuple[Any, Any]) -> None:
+    """Top-k 50, where neither the request nor the checkpoint says anything."""
+    ours, _ = models
+    given = {"until": [], "do_sample": True, "temperature": 0.7}
+    assert ours._generation(given, "").top_k == 50
+    assert ours._generation(given | {"top_k": 7}, "").top_k == 7
+    assert ours._generation({"until": []}, "").top_k == 0
+
+
+def test_answers_are_kept_as_they_come(models: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lm-eval's `--use_cache` files is there for the next run when this one is interrupted."""
+    from sfteval.engine import memory, scoring
+
+    ours, _ = models
+    kept: list[Any] = []
+    monkeypatch.setattr(ours.cache_hook, "add_partial", lambda kind, texts, answer: kept.append(texts))
+    monkeypatch.setitem(memory.DEFAULT_TOKENS, "cpu", 16)
+    monkeypatch.setattr(ours, "_engine", None)
+    true, passes = scoring.TreeScorer._forward, []
+
+    def forward(self: Any, *given: Any) -> Any:
+        passes.append(1)
+        if len(passes) > 60:
+            raise KeyboardInterrupt
+        return true(self, *given)
+
+    monkeypatch.setattr(scoring.TreeScorer, "_forward", forward)
+    asked = instances(*[(f"{n} and {n}", " more") for n in range(400)], kind="loglikelihood")
+    with pytest.raises(KeyboardInterrupt):
+        ours.loglikelihood(asked, disable_tqdm=True)
+    assert 64 <= len(kept) < 400
+    assert set(kept) <= {one.args for one in asked}
 
 
 @pytest.mark.slow  # lm-eval's command line reads its whole library of tasks first
