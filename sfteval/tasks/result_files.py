@@ -130,7 +130,8 @@ def _rows(results: Path, task: str, document: Mapping[str, Any]) -> list[dict[st
     date = results.stem.removeprefix("results_")
     path = results.with_name(f"samples_{task}_{date}.jsonl")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: lm-eval leaves U+2028, U+0085 and their like in texts as they are.
+        lines = path.read_text(encoding="utf-8").split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError, RecursionError) as error:
         do = f"Run lm-eval with {LOGGED}."

@@ -131,3 +131,13 @@ def damaged(out: Path, what: str) -> Path:
 def test_files_that_cannot_be_trusted(written: Any, tmp_path: Path, what: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         import_results(damaged(written("out"), what), tmp_path / "runs")
+
+
+def test_texts_may_hold_line_separators(written: Any) -> None:
+    out = written("out")
+    samples = next(out.rglob("samples_sums_*.jsonl"))
+    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    rows[0]["filtered_resps"] = ["one\u2028two\u0085three"]
+    samples.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    found = [sample.output for sample in load_results(out, {}).samples if sample.task == "sums"]
+    assert "one\u2028two\u0085three" in found
