@@ -237,6 +237,8 @@ def _first_difference(ours: Sample, theirs: Sample) -> str:
     at = next((i for i, (a, b) in enumerate(zip(ours.prompt, theirs.prompt, strict=False)) if a != b), None)
     if at is None:
         at = min(len(ours.prompt), len(theirs.prompt))
+    if ours.prompt == theirs.prompt and ours.truncated != theirs.truncated:
+        return f"first in {ours.sample_id!r}: {ours.truncated} tokens cut from the left here, {theirs.truncated} there"
     if ours.prompt == theirs.prompt:
         return f"first in {ours.sample_id!r}: same text, other token ids, settings, reference or variables"
     start = max(0, at - 20)

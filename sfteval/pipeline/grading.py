@@ -194,7 +194,7 @@ def _sample(item: Item, asked: Sequence[Asked], known: Known, graded: Graded) ->
         status=status,
         scores=scores,
         evidence=graded.evidence,
-        prompt_key=prompt_key(primary),
+        prompt_key=_given(primary, known),
         prompt=graded.prompt,
         output=graded.output,
         finish_reason=graded.finish_reason,
@@ -205,6 +205,16 @@ def _sample(item: Item, asked: Sequence[Asked], known: Known, graded: Graded) ->
         tags=item.tags,
         response_keys=keys,
     )
+
+
+def _given(asked: Sequence[Asked], known: Known) -> str:
+    """Return the prompt's key; one that was cut to fit is another prompt than the same tokens whole.
+
+    A dialogue counts whole: where its later turns are cut depends on what the model said.
+    """
+    cut = [r.truncated for one in asked if not one.frame for r in known[Inquiry(one.ask)]]
+    whole = prompt_key(asked)
+    return content_key(whole, "cut", cut) if any(cut) else whole
 
 
 def _not_finite(scores: Mapping[str, float | None]) -> str | None:

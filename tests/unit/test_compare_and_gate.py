@@ -253,6 +253,13 @@ def test_token_ids_must_agree_against_previous_but_not_against_base() -> None:
     assert "same text, other token ids" in got.reasons[0]
 
 
+def test_prompts_that_were_cut_elsewhere_are_told() -> None:
+    cut = run([], samples=[sample(i, 1.0, prompt_key=f"cut{i}", truncated=7) for i in range(200)])
+    got = verdict(gate(against="previous"), cut, SAME)
+    assert got.kind is VerdictKind.NOT_COMPARABLE
+    assert "first in '0': 7 tokens cut from the left here, 0 there" in got.reasons[0]
+
+
 def test_a_few_missing_samples_are_left_out_and_told() -> None:
     got = verdict(gate(), run([1.0] * 180 + [0.0] * 15), SAME)
     assert got.comparison.n == 195

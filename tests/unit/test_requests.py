@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from sfteval.keys import pair_key
-from sfteval.records import ChatAsk, Generate, Generation, Item, Message, RollingAsk, Score, ScoreAsk, TextAsk
+from sfteval.pipeline.grading import Graded, sample_of
+from sfteval.records import (
+    ChatAsk,
+    DialogueAsk,
+    Generate,
+    Generation,
+    Item,
+    Message,
+    Response,
+    RollingAsk,
+    Score,
+    ScoreAsk,
+    TextAsk,
+)
 from sfteval.requests import prompt_key, requests_for, rolling_windows
 
 
@@ -104,3 +117,32 @@ def test_prompt_key_sees_tokens_only() -> None:
     other = requests_for(item(TextAsk("a", Generation(max_tokens=9)), suite="t"), Letters(), "g")
     assert prompt_key(one) == prompt_key(other)
     assert prompt_key(one) != prompt_key(requests_for(item(TextAsk("b", Generation())), Letters(), "f"))
+
+
+class AllRight:
+    """Gives every answer full marks."""
+
+    def grade(self, item, known) -> Graded:
+        return Graded({"ok": 1.0}, {}, "", "")
+
+
+@pytest.mark.parametrize(
+    ("ask", "differs"),
+    [
+        (TextAsk("a long prompt", Generation()), True),
+        (DialogueAsk((Message(role="user", content="a"),), (Message(role="user", content="b"),), Generation()), False),
+    ],
+    ids=["text", "dialogue"],
+)
+def test_a_prompt_that_was_cut_is_not_the_same_prompt(ask, differs) -> None:
+    """Where a dialogue is cut depends on what the model said, so there it says nothing about the prompt."""
+    one = item(ask)
+    asked = requests_for(one, Letters(), "f")
+    (request,) = asked[0].requests
+
+    def key(truncated: int) -> str:
+        answers = {request.key: Response(request.key, text="yes", truncated=truncated)}
+        return sample_of(one, asked, answers, AllRight()).prompt_key
+
+    assert key(0) == prompt_key(asked)
+    assert (key(3) != key(0), key(3) != key(4)) == (differs, differs)
