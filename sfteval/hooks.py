@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from sfteval.errors import Fault, InputError
 from sfteval.pipeline.watching import SuiteWatch
-from sfteval.report.looks import show_look
+from sfteval.report.looks import show_look, show_warning
 from sfteval.train.hook_config import hooks_of
 from sfteval.train.suite_callback import WatchCallback
 
@@ -43,7 +43,7 @@ class SuiteCallback(WatchCallback):
         Raises:
             InputError: A broken suite, or an option that does not exist or is out of range.
         """
-        super().__init__(SuiteWatch(hooks_of(suites, options), name=name, show=show_look))
+        super().__init__(SuiteWatch(hooks_of(suites, options), name=name, show=show_look, say=show_warning))
         self._name = name
 
     def arguments(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def evaluate_now(
     if model in _watched:
         return _watched[model].look(step)
     output = Path(options.pop("output", "output"))
-    watch = SuiteWatch(hooks_of(suites, options), show=show_look)
+    watch = SuiteWatch(hooks_of(suites, options), show=show_look, say=show_warning)
     watch.begin(model, tokenizer, output, step=step)
     _watched[model] = watch
     return None

@@ -35,6 +35,11 @@ def content_key(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def share_key(text: str) -> float:
+    """Map a text to [0, 1), uniformly: what splits samples and rows so that adding others moves none."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+
+
 def file_key(path: Path) -> str:
     """Return the sha256 of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:

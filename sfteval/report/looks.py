@@ -43,6 +43,11 @@ def look_table(look: Look) -> Table:
     return table
 
 
+def show_warning(said: str) -> None:
+    """Print what is probably a mistake on stderr."""
+    sys.stderr.write(f"sfteval: warning: {said}\n")
+
+
 def show_look(look: Look) -> None:
     """Print a look on stderr, above a live bar if there is one; one line per look where no person looks."""
     console = Console(file=sys.stderr)

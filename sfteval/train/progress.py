@@ -33,7 +33,7 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show the bar."""
         self.started = time.monotonic()
-        self.bar.update(self.task, total=state.max_steps)
+        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
         self.bar.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -6,10 +6,11 @@ adding rows moves none from one side to the other, and duplicates stay together.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from sfteval.keys import share_key
 
 
 class Keyed(Protocol):
@@ -43,8 +44,8 @@ def split_rows(sources: Sequence[Sequence[R]], weights: Sequence[float], holdout
     held: dict[str, R] = {}
     counts = []
     for index, (rows, weight) in enumerate(zip(sources, weights, strict=True)):
-        out = [row for row in rows if _share(row.key) < holdout]
-        kept = [row for row in rows if not _share(row.key) < holdout]
+        out = [row for row in rows if share_key(row.key) < holdout]
+        kept = [row for row in rows if not share_key(row.key) < holdout]
         drawn = _draw(kept, weight, seed=f"{seed}/{index}")
         train += drawn
         held |= {row.key: row for row in out}
@@ -53,13 +54,8 @@ def split_rows(sources: Sequence[Sequence[R]], weights: Sequence[float], holdout
     return Split(tuple(train), tuple(held.values()), len(keys) - len(set(keys)), tuple(counts))
 
 
-def _share(text: str) -> float:
-    """Map a text to [0, 1), uniformly."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
-
-
 def _draw(rows: Sequence[R], weight: float, seed: str) -> list[R]:
     whole = int(weight)
     part = round((weight - whole) * len(rows))
-    ranked = sorted(range(len(rows)), key=lambda index: (_share(f"{seed}/{index}/{rows[index].key}"), index))
+    ranked = sorted(range(len(rows)), key=lambda index: (share_key(f"{seed}/{index}/{rows[index].key}"), index))
     return [row for row in rows for _ in range(whole)] + [rows[index] for index in sorted(ranked[:part])]

@@ -124,8 +124,10 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
         # transformers reads this entry at each save, and a checkpoint from before the hook has none.
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         self._first = state.is_world_process_zero
-        in_the_first(
-            lambda: self.watch.begin(
+
+        def begin() -> None:
+            self._trackers = _trackers(self.watch.hooks.report_to, args)
+            self.watch.begin(
                 model,
                 tokenizer,
                 Path(args.output_dir),
@@ -134,13 +136,12 @@ class WatchCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  # 
                 step=state.global_step,
                 saved=saved,
             )
-        )
+
+        in_the_first(begin)
         self._shown = state.global_step
         self._begun = self._first
-        if self._first:
-            self._trackers = _trackers(self.watch.hooks.report_to, args)
-            for tracker in self._trackers:
-                tracker.on_train_begin(args, state, control, model=model)
+        for tracker in self._trackers:
+            tracker.on_train_begin(args, state, control, model=model)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **given: Any) -> None:
         """Keep the training's own figures for the history."""
@@ -221,11 +222,21 @@ def step_tokens(args: Any, loader: Any) -> float:
 
 
 def _trackers(named: tuple[str, ...] | None, args: Any) -> list[Any]:
-    """Return transformers' own reporters, ours to call: a callback cannot reach those of its Trainer."""
+    """Return transformers' own reporters, ours to call: a callback cannot reach those of its Trainer.
+
+    Raises:
+        InputError: One that does not exist, or is not installed.
+    """
     from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
     chosen = (
         list(named) if named is not None else [args.report_to] if isinstance(args.report_to, str) else args.report_to
     )
     chosen = [name for name in chosen or [] if name != "none"]
-    return [reporter() for reporter in get_reporting_integration_callbacks(chosen)]
+    try:
+        return [reporter() for reporter in get_reporting_integration_callbacks(chosen)]
+    except (ValueError, RuntimeError, ImportError) as error:
+        found = f"{', '.join(chosen)} ({' '.join(str(error).split())[:200]})"
+        raise InputError(
+            Fault("hooks.report_to", found, "trackers that transformers knows and that are installed")
+        ) from None

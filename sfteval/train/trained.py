@@ -36,6 +36,7 @@ class Trained:
         kept_step: The step whose weights the checkpoint holds; None when none was inside every forgetting budget (then
             it holds those of the last step).
         stopped: Why the hooks ended the training, "" without hooks.
+        looks_share: Share of the training's time that the hooks' looks took; None without hooks.
     """
 
     checkpoint: Path
@@ -48,3 +49,4 @@ class Trained:
     warnings: tuple[str, ...] = ()
     kept_step: int | None = None
     stopped: str = ""
+    looks_share: float | None = None

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sfteval.pipeline.planning import Planned
+    from sfteval.pipeline.watching.progress import Progress
     from sfteval.pipeline.watching.questions import Questions
     from sfteval.protocols import Backend
     from sfteval.records import Comparison, Gate, Look, Response, Sample, Verdict
     from sfteval.records.training import State
+    from sfteval.train.hook_config import Hooks
+
+# Seconds of training below which nobody minds what the looks took.
+NOTICEABLE = 60.0
 
 
 def answers(planned: Planned, backend: Backend) -> list[Sample]:
@@ -112,6 +117,37 @@ def held_out_verdicts(asked: Questions, now: Run, base: Run) -> tuple[Verdict, .
     gates = (*asked.budgets, *asked.targets)
     comparisons = [compare(gate, now, base, gates_in_plan=len(gates)) for gate in gates]
     return judge(comparisons, gates_in_plan=len(gates))
+
+
+def at_their_best(asked: Questions, found: Sequence[GateLook]) -> list[str]:
+    """Return what base already scores so well that the target cannot be reached; `found` are base's own figures."""
+    said = []
+    for gate, look in zip(asked.targets, found[len(asked.budgets) :], strict=True):
+        info = asked.planned.metrics.get(f"{gate.suite}/{gate.task}/{gate.check}")
+        most = None if info is None else info.upper if info.higher_is_better else info.lower
+        if most is not None and (abs(most - look.base) == 0 or abs(most - look.base) < gate.threshold):
+            asks = f"a gain of {gate.threshold:.3g} cannot be" if gate.threshold else "nothing is left to gain"
+            said.append(f"{gate.node}: base scores {look.base:.3g} of at most {most:.3g} already: {asks}")
+    return said
+
+
+def closing_warnings(hooks: Hooks, progress: Progress, kept: int | None, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return what a person must know of a watched training that is over."""
+    said = []
+    if hooks.every is None and progress.share > 2 * hooks.share and progress.training_seconds > NOTICEABLE:
+        took = f"looks took {progress.share:.0%} of the time, more than hooks.share ({hooks.share:.0%})"
+        said.append(f"{took}; lower hooks.samples")
+    if kept is None:
+        said.append(
+            "no checkpoint is inside every forgetting budget: these are the weights of the last step, unfit to ship"
+        )
+        return said
+    return said + [
+        f"the checkpoint of step {kept}, inside its budgets on the samples that chose it, is outside on the held-out "
+        f"ones: {verdict.gate.node}: {verdict.reasons[0]}"
+        for verdict in verdicts
+        if verdict.kind in (VerdictKind.FAIL, VerdictKind.NOT_COMPARABLE) and verdict.gate.demand == "no_regression"
+    ]
 
 
 def look_fields(look: Look) -> dict[str, Any]:

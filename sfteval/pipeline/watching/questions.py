@@ -5,14 +5,13 @@ Comes in: the `Hooks` settings. Goes out: `Questions`, or every fault of the sui
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfteval.errors import Fault, InputError
-from sfteval.keys import content_key
+from sfteval.keys import content_key, share_key
 from sfteval.pipeline.planning import Planned, load_files, plan_files
 from sfteval.records import Gate
 
@@ -102,7 +101,7 @@ def split_items(items: Sequence[Item], share: float, limit: int | None) -> tuple
     taken: Counter[tuple[str, str]] = Counter()
     for item in sorted(items, key=_place):
         place = item.suite, item.task
-        if _share(f"{item.suite}/{item.task}/{item.cluster or item.sample_id}") >= share:
+        if share_key(f"{item.suite}/{item.task}/{item.cluster or item.sample_id}") >= share:
             held_out.add(item.key)
         elif limit is None or taken[place] < limit:
             taken[place] += 1
@@ -117,9 +116,4 @@ def split_items(items: Sequence[Item], share: float, limit: int | None) -> tuple
 
 
 def _place(item: Item) -> float:
-    return _share(f"order/{item.key}")
-
-
-def _share(text: str) -> float:
-    """Map a text to [0, 1), uniformly."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+    return share_key(f"order/{item.key}")

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval._version import __version__
-from sfteval.errors import BaselineMissingError, TrainingError
+from sfteval.errors import BaselineMissingError, StoreError, TrainingError
 from sfteval.pipeline.evaluate import Evaluation
 from sfteval.pipeline.watching.looking import (
     answers,
+    at_their_best,
+    closing_warnings,
     gate_looks,
     held_out_verdicts,
     live_run,
@@ -28,16 +30,17 @@ from sfteval.pipeline.watching.looking import (
     undrawn,
     verdict_row,
 )
+from sfteval.pipeline.watching.progress import Progress
 from sfteval.pipeline.watching.questions import questions
 from sfteval.pipeline.watching.schedule import look_cost, looks
-from sfteval.records import Look, VerdictKind
+from sfteval.records import Look
 from sfteval.store import HISTORY_FORMAT, RunStore, TrainingHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sfteval.backends import LivingModel
-    from sfteval.records import GateLook, ModelIdentity, Run, Verdict
+    from sfteval.records import GateLook, ModelIdentity, Run
     from sfteval.train.hook_config import Hooks
     from sfteval.train.kept import KeptWeights
 
@@ -51,23 +54,6 @@ class Decision:
     why: str
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What a resumed training must know; plain data, saved with every checkpoint."""
-
-    base_run: str = ""
-    done: int = 0
-    best: int | None = None
-    best_target: float | None = None
-    best_scores: dict[str, float] = field(default_factory=dict)
-    since_best: int = 0
-    looks_seconds: float = 0.0
-    base_seconds: float = 0.0
-    training_seconds: float = 0.0
-    why: str = ""
-    saved_bests: list[int | None] = field(default_factory=list)
-
-
 class SuiteWatch:
     """Watches one training."""
 
@@ -79,6 +65,7 @@ class SuiteWatch:
         base: ModelIdentity | None = None,
         runs_dir: Path = Path("runs"),
         show: Callable[[Look], None] | None = None,
+        say: Callable[[str], None] = lambda said: None,
     ) -> None:
         """Load the suites; a broken one is refused here, before anything is trained.
 
@@ -88,6 +75,7 @@ class SuiteWatch:
             base: What the model is before step 1, if it came from files.
             runs_dir: Run store, unless the settings name one.
             show: Is handed every look.
+            say: Is told before step 1 what is probably a mistake.
 
         Raises:
             InputError: Faults of the suites or of the settings.
@@ -98,9 +86,10 @@ class SuiteWatch:
         root = Path(hooks.runs_dir).expanduser() if hooks.runs_dir else runs_dir
         self._store = RunStore(root)
         self.history = TrainingHistory(root, name)
-        self._name, self._show = name, show
+        self._name, self._show, self._say = name, show, say
+        self._doubts: list[str] = []
         self.schedule: tuple[int, ...] = ()
-        self._progress = _Progress()
+        self._progress = Progress()
         self._clock: float | None = None
         self.result: dict[str, Any] | None = None
 
@@ -133,15 +122,19 @@ class SuiteWatch:
         from sfteval.train.kept import KeptWeights
 
         clock = time.monotonic()
-        self._progress = _Progress(**saved) if saved else _Progress()
+        self._progress = Progress(**saved) if saved else Progress()
         self._living: LivingModel = LivingModel(model, tokenizer, base=self._identity)
         self._kept: KeptWeights = KeptWeights(output)
+        self._require_best(saved is not None)
         self._base = undrawn(self._base_run(step))
         self._progress.base_run = self._base.manifest.run_id
         mine = part(self._base, self.asked.validation)
         self._validation = self.asked.only(self.asked.validation)
-        for side in (mine, part(self._base, self.asked.held_out)):
-            gate_looks(self.asked, side, side, self.hooks.alpha)
+        for side in (part(self._base, self.asked.held_out), mine):
+            found = gate_looks(self.asked, side, side, self.hooks.alpha)
+        self._doubts = at_their_best(self.asked, found)
+        for doubt in self._doubts:
+            self._say(doubt)
         if total is not None:
             cost = look_cost(mine.samples)
             self.schedule = looks(total, self.hooks.every, self.hooks.share, cost, step_tokens)
@@ -187,8 +180,8 @@ class SuiteWatch:
 
     def saved(self) -> None:
         """Take note that the training was saved; weights that no checkpoint points to any more are removed."""
-        self._progress.saved_bests = [*self._progress.saved_bests[-1:], self._progress.best]
-        self._kept.forget({step for step in self._progress.saved_bests if step is not None})
+        self._progress.saved()
+        self._kept.forget(self._progress.wanted)
 
     def end(self, step: int) -> dict[str, Any]:
         """Restore the best checkpoint, judge it on the held-out samples, and say what happened.
@@ -214,11 +207,22 @@ class SuiteWatch:
             "looks_seconds": figures.looks_seconds,
             "base_seconds": figures.base_seconds,
             "training_seconds": figures.training_seconds,
-            "share": figures.looks_seconds / max(figures.training_seconds, 1e-9),
-            "warnings": _warnings(kept, verdicts),
+            "share": figures.share,
+            "warnings": [*self._doubts, *closing_warnings(self.hooks, figures, kept, verdicts)],
         }
         self.history.add("end", self.result)
         return self.result
+
+    def _require_best(self, resumed: bool) -> None:
+        """Refuse to resume what could not go back to its best step at the end."""
+        best = self._progress.best
+        if not resumed:
+            return
+        self._progress.saved()
+        path = None if best is None or self.hooks.keep == "last" else self._kept.path(best)
+        if path is not None and not path.is_file():
+            do = "Resume from a newer checkpoint, or bring the file back"
+            raise StoreError(path, "no file", f"the weights of step {best}, the best one of the resumed training", do)
 
     def _check_restored(self, step: int) -> None:
         """Look again at what was restored: it must score what it was chosen for, to the bit."""
@@ -269,34 +273,25 @@ class SuiteWatch:
         )
 
     def _weighed(self, step: int, found: tuple[GateLook, ...], clock: float) -> Look:
-        """Return the look; the model is the best so far when it is inside every budget and its target is higher."""
-        inside = not any(gate.state in ("broken", "over") for gate in found)
-        gains = [gate.difference for gate in found if gate.demand == "improves"]
-        target = sum(gains) / len(gains) if gains else None
-        before = self._progress.best_target
-        best = inside and (target is None or before is None or target > before)
-        if best:
-            self._progress.best, self._progress.best_target, self._progress.since_best = step, target, 0
-            self._progress.best_scores = {gate.gate: gate.now for gate in found}
-            if self.hooks.keep == "best":
-                self._kept.save(self._living.model, step)
-        else:
-            self._progress.since_best += 1
+        target, inside, best = self._progress.weigh(step, found)
+        if best and self.hooks.keep == "best":
+            self._kept.save(self._living.model, step)
+            self._kept.forget(self._progress.wanted)
         return Look(step, found, target, inside, best, time.monotonic() - clock)
 
     def _decided(self, look: Look) -> Decision:
-        why = ""
-        if look.broken:
+        why, patience, logs = "", self.hooks.patience, self.hooks.action == "log"
+        impatient = patience is not None and self._progress.since_best >= patience
+        if look.broken and not (logs and impatient):
             worst = min(look.broken, key=lambda gate: gate.high + gate.threshold)
             why = (
                 f"step {look.step}: {worst.gate} is proven broken: a drop of at least {-worst.high:.3g} from base "
                 f"(allowed: {worst.threshold:.3g}; {worst.n} samples)"
             )
-        elif self.hooks.patience is not None and self._progress.since_best >= self.hooks.patience:
-            why = f"step {look.step}: no better checkpoint inside every budget in {self.hooks.patience} looks"
-        stop = bool(why) and (self.hooks.action == "stop" or not look.broken)
+        elif impatient:
+            why = f"step {look.step}: no better checkpoint inside every budget in {patience} looks"
         self._progress.why = why or self._progress.why
-        return Decision(look, stop, why)
+        return Decision(look, impatient or bool(look.broken and not logs), why)
 
     def _tick(self) -> None:
         if self._clock is None:
@@ -304,16 +299,3 @@ class SuiteWatch:
         now = time.monotonic()
         self._progress.training_seconds += now - self._clock
         self._clock = now
-
-
-def _warnings(kept: int | None, verdicts: Sequence[Verdict]) -> list[str]:
-    if kept is None:
-        return [
-            "no checkpoint is inside every forgetting budget: these are the weights of the last step, unfit to ship"
-        ]
-    return [
-        f"the checkpoint of step {kept}, inside its budgets on the samples that chose it, is outside on the held-out "
-        f"ones: {verdict.gate.node}: {verdict.reasons[0]}"
-        for verdict in verdicts
-        if verdict.kind in (VerdictKind.FAIL, VerdictKind.NOT_COMPARABLE) and verdict.gate.demand == "no_regression"
-    ]

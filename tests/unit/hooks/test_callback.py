@@ -9,7 +9,7 @@ import pytest
 import torch
 from watched_world import fresh
 
-from sfteval.errors import BaselineMissingError, InputError, TrainingError
+from sfteval.errors import BaselineMissingError, InputError, StoreError, TrainingError
 from sfteval.hooks import SuiteCallback
 from sfteval.store import RunStore, read_history
 
@@ -172,6 +172,8 @@ def test_the_best_checkpoint_inside_the_budget_is_the_one_that_is_left(run, hook
     allowed = [look for look in looks if look["inside"]]
     best = max(allowed, key=lambda look: (look["target"], -look["step"]))
     assert end["kept"] == best["step"]
+    left = [path.name for path in (tmp_path / "out/sfteval-best").iterdir()]
+    assert left == [f"step-{end['kept']}.safetensors"]  # no checkpoint points to another one
     short = run(adapter=True, max_steps=best["step"], out="short", **options)
     assert same(tensors(watched), tensors(short))
     held = {row["gate"].rpartition("::")[2]: row for row in end["held_out"]}
@@ -221,6 +223,20 @@ def test_patience_ends_a_training_that_gains_nothing(run, hook, tmp_path):
     (end,) = events(tmp_path, kind="end")
     assert end["why"] == "step 3: no better checkpoint inside every budget in 2 looks"
     assert end["kept"] == 1
+
+
+def test_a_training_whose_best_weights_are_lost_is_not_resumed(run, hook, tmp_path):
+    """It could not go back to them at its end: that is said at once, and not then."""
+    options = {"save_strategy": "steps", "save_steps": 2}
+    run(hook(every=1, action="log"), **options)
+    for path in (tmp_path / "out/sfteval-best").iterdir():
+        path.unlink()
+    watched = hook(every=1, action="log", name="resumed")
+    with pytest.raises(
+        StoreError, match=r"step-\d.safetensors: found no file; expected the weights of step \d, the best"
+    ):
+        run(watched, resume=tmp_path / "out/checkpoint-4", **options)
+    assert watched.watch.schedule == ()
 
 
 def test_a_full_model_whose_base_is_lost_cannot_be_resumed(run, hook, tmp_path):
@@ -299,6 +315,13 @@ def test_trackers_of_the_trainer_are_sent_every_look(run, hook, monkeypatch):
         for gate in ("facts/tiny_facts-acc-no_regression-against-base", "shouts/loud-improves-against-base")
         for field in ("base", "now", "difference", "low", "high")
     }
+
+
+def test_a_tracker_that_nobody_knows_stops_the_run_before_step_1(run, hook):
+    watched = hook(report_to=["tensorbord"])
+    with pytest.raises(InputError, match=r"^hooks.report_to: found tensorbord \(tensorbord is not supported, only "):
+        run(watched)
+    assert watched.watch.schedule == ()
 
 
 def test_the_history_holds_the_trainings_own_curve(run, hook, tmp_path):

@@ -9,9 +9,11 @@ import pytest
 
 from sfteval.errors import InputError
 from sfteval.pipeline.watching import SuiteWatch
+from sfteval.pipeline.watching.looking import at_their_best, closing_warnings
+from sfteval.pipeline.watching.progress import Progress
 from sfteval.pipeline.watching.questions import questions, split_items
 from sfteval.pipeline.watching.schedule import look_cost, looks
-from sfteval.records import Item, Sample, Status
+from sfteval.records import GateLook, Item, Look, Sample, Status
 from sfteval.train.hook_config import Hooks, hooks_of
 
 
@@ -93,6 +95,52 @@ def test_the_error_rate_of_all_looks_together(suites):
     assert spent == pytest.approx(0.1, rel=1e-3)
     assert spent < 0.1
     assert watch.level == pytest.approx(0.1 * 6 / (math.pi * 2001) ** 2)
+
+
+def figure(gate, state, base=0.5):
+    return GateLook(gate.node, gate.demand, gate.threshold, 20, base, 0.1, -0.4, -0.5, -0.3, state)
+
+
+BROKEN = "is proven broken: a drop of at least 0.3 from base (allowed: 0.05; 20 samples)"
+
+
+@pytest.mark.parametrize(
+    ("action", "since", "stop", "why"),
+    [
+        ("log", 1, False, BROKEN),
+        ("log", 2, True, "no better checkpoint inside every budget in 2 looks"),
+        ("stop", 0, True, BROKEN),
+        ("stop", 2, True, BROKEN),
+    ],
+)
+def test_patience_ends_a_training_whose_broken_budgets_are_only_logged(suites, action, since, stop, why):
+    watch = SuiteWatch(Hooks(suites=(str(suites),), action=action, patience=2))
+    watch._progress.since_best = since
+    look = Look(7, (figure(watch.asked.budgets[0], "broken"),), None, False, False, 0.0)
+    decision = watch._decided(look)
+    assert decision.stop is stop
+    assert decision.why.startswith("step 7: ")
+    assert decision.why.endswith(why)
+
+
+def test_a_target_that_base_has_reached_already_is_told(suites):
+    asked = questions(Hooks(suites=(str(suites),)))
+    budget, target = figure(asked.budgets[0], "inside", 1.0), asked.targets[0]
+    assert at_their_best(asked, (budget, figure(target, "open", 0.5))) == []
+    (said,) = at_their_best(asked, (budget, figure(target, "open", 0.75)))
+    assert said == f"{target.node}: base scores 0.75 of at most 1 already: a gain of 0.5 cannot be"
+    named = questions(Hooks(suites=(str(suites),), target="shouts/loud"))
+    (said,) = at_their_best(named, (budget, figure(named.targets[0], "open", 1.0)))
+    assert said.endswith("base scores 1 of at most 1 already: nothing is left to gain")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "looks", "every", "told"), [(100, 20, None, 1), (100, 9, None, 0), (100, 20, 3, 0)]
+)
+def test_looks_that_took_more_than_their_share_are_told(suites, seconds, looks, every, told):
+    hooks = Hooks(suites=(str(suites),), every=every)
+    said = closing_warnings(hooks, Progress(looks_seconds=looks, training_seconds=seconds), 3, [])
+    assert said == ["looks took 20% of the time, more than hooks.share (5%); lower hooks.samples"] * told
 
 
 def test_options_as_keywords_and_as_yaml_are_the_same(tmp_path):
