@@ -32,6 +32,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfteval"
 
 
+def encodings_dir() -> Path:
+    """Return where the token ids of training rows are kept."""
+    return cache_dir() / "encodings"
+
+
 def file_hash(path: Path) -> str:
     """Return the sha256 of a file's bytes, 64 hex digits, from the cache when the file has not changed."""
     path = path.resolve()

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from sfteval.backends.identity import identify
 from sfteval.backends.loading import attach, load_base, load_full, resize_for, save_plain
@@ -75,8 +76,9 @@ def merge_adapter(reference: ModelReference, out: Path, inputs: Sequence[Sequenc
         weights = identify(resolve(str(partial))).weights
         (partial / "training.json").write_text(_manifest(reference, difference, weights), encoding="utf-8")
         partial.rename(out)
-    except OSError as error:
-        raise DiskError(out, error.strerror or str(error), "room for the merged checkpoint") from None
+    except (OSError, SafetensorError) as error:
+        found = getattr(error, "strerror", None) or str(error)
+        raise DiskError(out, found, "room for the merged checkpoint") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return difference

@@ -25,9 +25,11 @@ def train(
         show(run_sweep(config, output=output, say=lambda line: typer.echo(line, err=True)), sweep_view, as_json)
         return
     from sfteval.pipeline.training import speaks, train_from, trained_row
+    from sfteval.report.looks import show_warning
     from sfteval.report.tables import fields_table
 
-    trained = trained_row(train_from(config, output=output))
+    say = show_warning if speaks() else lambda warning: None
+    trained = trained_row(train_from(config, output=output, say=say))
     if speaks():
         show(trained, fields_table("trained"), as_json)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import load_tokenizer, resolve
-from sfteval.backends.cache import cache_dir
+from sfteval.backends.cache import encodings_dir
 from sfteval.errors import Fault, InputError
 from sfteval.pipeline.commands import load_given
 from sfteval.pipeline.suite_paths import is_suite_path
@@ -22,10 +22,9 @@ from sfteval.yamlfile import read_jsonl
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sfteval.records import Ask
+    from sfteval.records import Ask, SampleRow, SuiteFile
     from sfteval.train import TrainingConfig
 
-SUITES = "suites"
 QUESTION_FIELDS = ("prompt", "question", "query", "instruction", "input", "problem", "goal", "ctx", "context", "text")
 """Where benchmark files hold what is asked, in the order in which they are looked for."""
 
@@ -46,9 +45,14 @@ def audit_data(path: Path, *, show: int = 0, progress: bool = True) -> dict[str,
     """
     config = load_config(path)
     reference = resolve(config.model, relative_to=path.parent)
-    template = chat_template(load_tokenizer(reference.tokenizer), config.model)
+    tokenizer = load_tokenizer(reference.tokenizer)
+    if config.new_tokens:
+        from sfteval.train.new_tokens import add_tokens
+
+        add_tokens(tokenizer, config.new_tokens)
+    template = chat_template(tokenizer, config.model)
     with watching(live=progress) as watch:
-        found = inspect(config, template, protected_by(config), watch, cache=encodings_folder())
+        found = inspect(config, template, protected_by(config), watch, cache=encodings_dir())
     if found.faults.kinds["source"]:
         raise InputError(found.faults.listed())
     refused = [line["reason"] for line in found.audit["budgets"] if line["broken"]]
@@ -56,13 +60,10 @@ def audit_data(path: Path, *, show: int = 0, progress: bool = True) -> dict[str,
     return head | found.audit | {"shown": found.shown(show)}
 
 
-def encodings_folder() -> Path:
-    """Return where the token ids of training rows are kept."""
-    return cache_dir() / "encodings"
-
-
 def protected_by(config: TrainingConfig) -> Protected:
-    """Return the samples that no training row may hold: `data.against`, else the suites beside the configuration.
+    """Return the samples that no training row may hold: `data.against`, and the suites of `hooks` and `sweep`.
+
+    Samples that are training rows by their suite's own word (`samples: {train: …}`) may; their held-out partners not.
 
     Raises:
         InputError: a suite or benchmark file with mistakes.
@@ -72,7 +73,7 @@ def protected_by(config: TrainingConfig) -> Protected:
     unchecked: list[tuple[str, str]] = []
     for file in load_given(suites) if suites else ():
         if isinstance(file.suite, Suite):
-            samples += _suite_samples(file.suite)
+            samples += _suite_samples(file, unchecked)
             samples += _task_samples(file.suite, file.path.parent, unchecked)
     for path in files:
         samples += _benchmark_samples(path)
@@ -81,21 +82,33 @@ def protected_by(config: TrainingConfig) -> Protected:
 
 def _places(config: TrainingConfig) -> tuple[list[Path], list[Path]]:
     """Return (suites, benchmark files)."""
-    if config.data.against is not None:
-        places = [Path(place) for place in config.data.against]
-        suites = [place for place in places if place.is_dir() or is_suite_path(place)]
-        return suites, [place for place in places if place not in suites]
-    beside = config.file.parent / SUITES if config.file else None
-    if beside is None or not beside.is_dir() or not any(is_suite_path(path) for path in beside.rglob("*.yaml")):
-        return [], []
-    return [beside], []
+    places = [Path(place) for place in config.data.against or ()]
+    suites = [place for place in places if place.is_dir() or is_suite_path(place)]
+    files = [place for place in places if place not in suites]
+    suites += map(Path, config.hooks.suites if config.hooks else ())
+    suites += map(Path, (*config.sweep.target, *config.sweep.forgetting) if config.sweep else ())
+    return suites, files
 
 
-def _suite_samples(suite: Suite) -> Iterator[ProtectedSample]:
-    for row in suite.samples if isinstance(suite.samples, tuple) else ():
-        for message in row.messages:
-            if message.role == "user":
-                yield ProtectedSample(suite.suite, row.id, message.content)
+def _suite_samples(file: SuiteFile, unchecked: list[tuple[str, str]]) -> Iterator[ProtectedSample]:
+    assert isinstance(file.suite, Suite)
+    name, rows = file.suite.suite, file.suite.samples
+    if file.unmet:
+        unchecked.append((name, "; ".join(file.unmet)))
+        return
+    for row in rows if isinstance(rows, tuple) else ():
+        for text in _heldout_questions(row) if file.trained else _questions_of(row):
+            yield ProtectedSample(name, row.id, text)
+
+
+def _questions_of(row: SampleRow) -> Iterator[str]:
+    yield from (message.content for message in row.messages if message.role == "user")
+    yield from row.turns
+
+
+def _heldout_questions(row: SampleRow) -> list[str]:
+    partner = row.vars.get("heldout")
+    return _questions(partner) if isinstance(partner, dict) else []
 
 
 def _task_samples(suite: Suite, folder: Path, unchecked: list[tuple[str, str]]) -> Iterator[ProtectedSample]:

@@ -6,19 +6,20 @@ Comes in: a training config, a model reference, or the path of a `config.json` a
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, checkpoint_of, load_tokenizer, resolve
+from sfteval.backends.cache import encodings_dir
 from sfteval.errors import Fault, InputError, ModelError
 from sfteval.train import TrainingConfig, load_config
-from sfteval.train.method_config import METHOD_TABLE, Prefix, Prompt, make_method
+from sfteval.train.method_config import METHOD_TABLE, Full, Lora, Prefix, Prompt, make_method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sfteval.backends import ModelReference
+    from sfteval.train.blueprint import Added
     from sfteval.train.sizing import MethodSize
     from sfteval.train.tracing import Shape
 
@@ -46,20 +47,21 @@ def plan_sizes(
     reference, place = _find(config.model if config else target, Path(target).parent if config else Path.cwd())
     model_config = _model_config(reference, place)
     first = make_method(asked) if asked else config.method if config else None
-    shape_of = partial(_shape, config, reference, model_config, length, batch_tokens)
-    shapes = {packed: shape_of(packed=packed) for packed in (False, True)}
+    tokenizer, added = _tokenizer(config, reference)
+    shapes = _shapes(config, tokenizer, model_config, length, batch_tokens)
     may_pack = config is None or config.optimizer.packing is not False
     methods = {name: method for name, method in METHOD_TABLE.items() if first is None or name != first.name}
     if first is not None:
         methods = {first.name: first} | methods
     options = config.peft if config else None
-    sizes = {
-        name: size(model_config, method, shapes[may_pack and not isinstance(method, Prefix | Prompt)], options)
-        for name, method in methods.items()
-    }
-    if config and config.new_tokens:
-        said = f"rows of {len(config.new_tokens.tokens)} new tokens are not counted"
-        sizes = {name: replace(one, note="; ".join(filter(None, [one.note, said]))) for name, one in sizes.items()}
+    sizes = {}
+    for name, method in methods.items():
+        learns = isinstance(method, Full | Lora)
+        packed = may_pack and not isinstance(method, Prefix | Prompt)
+        sizes[name] = size(model_config, method, shapes[packed], options, added if learns else None)
+        if added and not learns:
+            said = f"cannot learn the {len(added.ids)} new tokens"
+            sizes[name] = replace(sizes[name], note="; ".join(filter(None, [sizes[name].note, said])))
     return {
         "model": config.model if config else target,
         "batch": {"packed": shapes[True]._asdict() if may_pack else None, "padded": shapes[False]._asdict()},
@@ -103,24 +105,34 @@ def _model_config(reference: ModelReference | None, place: Path) -> Any:
     return read_gguf_config(place) if gguf else read_model_config(place)
 
 
-def _shape(
+def _tokenizer(config: TrainingConfig | None, reference: ModelReference | None) -> tuple[Any, Added | None]:
+    """Return a config's tokenizer with its new tokens; (None, None) without a config or its model's files."""
+    from sfteval.train.blueprint import Added
+    from sfteval.train.new_tokens import add_tokens
+
+    if config is None or reference is None:
+        return None, None
+    tokenizer = load_tokenizer(reference.tokenizer)
+    if config.new_tokens is None:
+        return tokenizer, None
+    return tokenizer, Added(config.new_tokens, add_tokens(tokenizer, config.new_tokens))
+
+
+def _shapes(
     config: TrainingConfig | None,
-    reference: ModelReference | None,
+    tokenizer: Any,
     model_config: Any,
     length: int | None,
     batch_tokens: int | None,
-    *,
-    packed: bool,
-) -> Shape:
-    from sfteval.train.new_tokens import add_tokens
-    from sfteval.train.shapes import assumed_shape, largest_shape
+) -> dict[bool, Shape]:
+    """Return the largest micro-batch, packed (True) and padded."""
+    from sfteval.train.shapes import assumed_shape, largest_shapes
 
-    if config and reference and length is None and batch_tokens is None:
-        tokenizer = load_tokenizer(reference.tokenizer)
-        add_tokens(tokenizer, config.new_tokens)
-        return largest_shape(config, tokenizer, config.model, packed=packed)
+    if config and tokenizer and length is None and batch_tokens is None:
+        return largest_shapes(config, tokenizer, config.model, cache=encodings_dir())
     longest = getattr(model_config.get_text_config(), "max_position_embeddings", None) or LENGTH
     if length is not None and length > longest:
         raise InputError(Fault("--length", str(length), f"at most {longest}", "That is the model's context"))
     tokens = batch_tokens or (config.optimizer.batch_tokens if config else STEP_TOKENS)
-    return assumed_shape(length or min(config.data.max_length if config else LENGTH, longest), tokens, packed=packed)
+    row = length or min(config.data.max_length if config else LENGTH, longest)
+    return {packed: assumed_shape(row, tokens, packed=packed) for packed in (True, False)}

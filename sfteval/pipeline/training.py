@@ -7,24 +7,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import Kind, identify, load_base, load_tokenizer, resolve
+from sfteval.backends.cache import encodings_dir
 from sfteval.errors import Fault, InputError
-from sfteval.pipeline.audit import encodings_folder, protected_by
+from sfteval.pipeline.audit import protected_by
 from sfteval.report.looks import show_look
 from sfteval.train import ModelSource, load_config, train
+from sfteval.train.method_config import Full
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sfteval.backends import ModelReference
     from sfteval.pipeline.watching import SuiteWatch
     from sfteval.train import Trained, TrainingConfig
 
 
-def train_from(path: Path, *, output: Path | None = None, progress: bool = True) -> Trained:
+def train_from(
+    path: Path, *, output: Path | None = None, progress: bool = True, say: Callable[[str], None] = lambda warning: None
+) -> Trained:
     """Load a training configuration, resolve its model, and train.
 
     Args:
         path: The YAML file; its own paths are relative to it.
         output: Overrides the configuration's `output`.
         progress: Draw bars where a person looks.
+        say: Is told, before step 1, each thing that is probably a mistake.
 
     Raises:
         InputError: mistakes in the configuration, its data or its model reference.
@@ -35,13 +42,16 @@ def train_from(path: Path, *, output: Path | None = None, progress: bool = True)
     if config.sweep is not None:
         do = "Run sfteval train --sweep, or remove the block"
         raise InputError(Fault(str(path), "a 'sweep' that a single training would ignore", "no sweep", do))
-    reference = resolve(config.model, relative_to=path.parent)
-    source = _source(config.model, reference)
-    watch = _watch(config, source, output or Path(config.output), live=progress)
-    protected = protected_by(config)
-    return train(
-        config, source, output=output, progress=progress, watch=watch, protected=protected, cache=encodings_folder()
-    )
+    config = config_into(config, output)
+    source = source_of(config, resolve(config.model, relative_to=path.parent))
+    watch = _watch(config, source, live=progress, say=say)
+    protected, cache = protected_by(config), encodings_dir()
+    return train(config, source, progress=progress, watch=watch, protected=protected, cache=cache, say=say)
+
+
+def config_into(config: TrainingConfig, output: Path | None) -> TrainingConfig:
+    """Return the config with another output folder, or as it is."""
+    return config if output is None else config.model_copy(update={"output": str(output)})
 
 
 def speaks() -> bool:
@@ -49,26 +59,49 @@ def speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _watch(config: TrainingConfig, source: ModelSource, runs: Path, *, live: bool) -> SuiteWatch | None:
+def _watch(config: TrainingConfig, source: ModelSource, *, live: bool, say: Callable[[str], None]) -> SuiteWatch | None:
     """Load the suites of `hooks:` before anything else, so that a broken one costs no time."""
     if config.hooks is None:
         return None
     from sfteval.pipeline.watching import SuiteWatch
 
-    show = show_look if live else None
-    return SuiteWatch(config.hooks, name=config.name, base=source.identity, runs_dir=runs, show=show)
+    return SuiteWatch(
+        config.hooks,
+        name=config.name,
+        base=source.identity,
+        runs_dir=Path(config.output),
+        show=show_look if live else None,
+        say=say,
+    )
 
 
-def _source(name: str, reference: ModelReference) -> ModelSource:
-    """Let training read the model exactly as serving does."""
-    model = reference.base or reference
+def source_of(config: TrainingConfig, reference: ModelReference) -> ModelSource:
+    """Let training read the config's model exactly as serving does.
+
+    Raises:
+        ModelError: Full fine-tuning from an adapter that cannot be merged into its base.
+    """
+    model, adapter = reference.base or reference, reference.kind is Kind.ADAPTER
+    if adapter and isinstance(config.method, Full):
+        from sfteval.backends.merging import check_mergeable
+
+        check_mergeable(reference)
+
+    def opened() -> Any:
+        from sfteval.backends.loading import resize_for
+
+        base = load_base(model)
+        if adapter:
+            resize_for(base, reference)
+        return base
+
     return ModelSource(
         model.path,
-        reference.path if reference.kind is Kind.ADAPTER else None,
-        name,
+        reference.path if adapter else None,
+        config.model,
         identify(reference),
         open_tokenizer=lambda: load_tokenizer(reference.tokenizer),
-        open_model=lambda: load_base(model),
+        open_model=opened,
     )
 
 
@@ -85,4 +118,5 @@ def trained_row(trained: Trained) -> dict[str, Any]:
         "warnings": list(trained.warnings),
         "kept_step": trained.kept_step,
         "stopped": trained.stopped,
+        "looks_share": trained.looks_share,
     }

@@ -73,7 +73,8 @@ class SuiteFile:
     """One loaded suite (or `families.yaml`): the author's words, its gates, and its content's hash.
 
     A file with a `matrix` holds several suites. `unmet` says what a suite requires and does not find: such a suite has
-    no samples, and `suite.requires.missing` says what becomes of its gates.
+    no samples, and `suite.requires.missing` says what becomes of its gates. `trained` says that its samples are rows
+    that a training is meant to see (`samples: {train: …}`).
     """
 
     path: Path
@@ -81,6 +82,7 @@ class SuiteFile:
     gates: tuple[Gate, ...]
     fingerprint: str
     unmet: tuple[str, ...] = ()
+    trained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

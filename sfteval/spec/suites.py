@@ -111,7 +111,9 @@ def _suite_file(
         name = suite.suite.removesuffix(f"-{suffix}") if suffix else suite.suite
         rows = tuple(asked_row(row, suite, name) for row in suite.samples)
         suite = suite.model_copy(update={"samples": rows})
-    return SuiteFile(path, suite, gates, _fingerprint(suite, fence, checks))
+    source = document.data.get("samples")
+    trained = isinstance(source, dict) and "train" in source
+    return SuiteFile(path, suite, gates, _fingerprint(suite, fence, checks), trained=trained)
 
 
 def _raise(faults: Sequence[Fault], document: Located) -> None:

@@ -14,9 +14,12 @@ from sfteval.errors import Fault, InputError
 from sfteval.quiet import library_noise_off
 from sfteval.train.method_config import Prefix, Prompt
 from sfteval.train.methods import peft_config
+from sfteval.train.movement import bits
 from sfteval.train.new_tokens import give_rows, train_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sfteval.train.config import TrainingConfig
 
 
@@ -35,10 +38,23 @@ def adapt(model: Any, config: TrainingConfig, tokenizer: Any) -> Any:
         train_rows(settings, config.new_tokens, ids, model)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
+        before = {name: bits(value) for name, value in model.named_parameters()} if config.peft else {}
         adapted = inject(model, settings)
+        _require_the_base(adapted, before)
         if isinstance(config.method, Prefix | Prompt):
             _start_virtual_tokens(adapted, config.method, tokenizer)
     return adapted
+
+
+def _require_the_base(adapted: Any, before: Mapping[str, int]) -> None:
+    """Refuse a start that rewrites the base, as PiSSA does: the saved adapter would not belong to the base on disk."""
+    named = adapted.named_parameters() if before else ()
+    now = {name.removeprefix("base_model.model.").replace(".base_layer.", "."): value for name, value in named}
+    moved = [name for name, value in now.items() if name in before and bits(value) != before[name]]
+    if moved:
+        found = f"a start that changes the base's own weights ({len(moved)} tensors, first: {moved[0]})"
+        do = "An adapter made so would not belong to the base on disk; choose another init_lora_weights"
+        raise InputError(Fault("peft", found, "one that leaves the base as it is", do))
 
 
 def inject(model: Any, settings: Any) -> Any:

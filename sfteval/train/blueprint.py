@@ -18,11 +18,12 @@ from sfteval.quiet import library_noise_off
 from sfteval.train.adapting import inject
 from sfteval.train.lora_fusion import fuse_lora
 from sfteval.train.methods import peft_config
+from sfteval.train.new_tokens import give_rows, train_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sfteval.train.method_config import Method, PeftOptions
+    from sfteval.train.method_config import Method, NewTokens, PeftOptions
 
 FAILURES = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError)
 
@@ -53,8 +54,22 @@ def read_model_config(place: Path) -> Any:
         raise ModelError(Fault(str(place), f"a configuration that cannot be read ({reason})", "config.json")) from error
 
 
-def build(config: Any, method: Method, options: PeftOptions | None = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class Added:
+    """New tokens: what the person wrote, and their ids."""
+
+    wanted: NewTokens
+    ids: tuple[int, ...]
+
+
+def build(config: Any, method: Method, options: PeftOptions | None = None, added: Added | None = None) -> Any:
     """Return the model that the method trains, on the meta device.
+
+    Args:
+        config: The model's transformers configuration.
+        method: The method with its options.
+        options: The `peft` block, for `method: peft`.
+        added: New tokens, for `full` and `lora`.
 
     Raises:
         InputError: The method does not fit the model.
@@ -72,9 +87,12 @@ def build(config: Any, method: Method, options: PeftOptions | None = None) -> An
             reason = " ".join(str(error).split())[:300]
             found = f"a configuration that makes no causal language model ({reason})"
             raise ModelError(Fault(str(config.model_type), found, "a causal language model")) from error
+        give_rows(model, added.ids if added else ())
         settings = peft_config(method, model, options)
         if settings is None:
             return model
+        if added:
+            train_rows(settings, added.wanted, added.ids, model)
         if hasattr(settings, "init_lora_weights"):
             settings.init_lora_weights = True  # Others decompose weights, and there are none; shapes stay the same.
         adapted = inject(model, settings)

@@ -25,6 +25,7 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
     Raises:
         DiskError: The disk is full or not writable.
     """
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     generation = generation_config(model, template)
@@ -40,8 +41,9 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
         template.tokenizer.save_pretrained(str(folder))
         generation.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)
-    except OSError as error:
-        raise DiskError(folder, error.strerror or str(error), "room for the checkpoint") from None
+    except (OSError, SafetensorError) as error:
+        found = getattr(error, "strerror", None) or str(error)
+        raise DiskError(folder, found, "room for the checkpoint") from None
 
 
 def generation_config(model: Any, template: ChatTemplate) -> Any:

@@ -121,11 +121,14 @@ def _method_faults(config: TrainingConfig, document: Located) -> list[Fault]:
 
 def _missing_files(config: TrainingConfig, document: Located, folder: Path) -> list[Fault]:
     missing = []
-    for index, suites in enumerate(config.hooks.suites if config.hooks else ()):
-        if not (folder / Path(suites).expanduser()).exists():
-            found = f"nothing at {suites!r} in {dotted(('hooks', 'suites', index))}"
-            expected = "a suite file or folder (paths resolve from the config's folder)"
-            missing.append(document.fault(("hooks", "suites", index), found, expected))
+    named = [("hooks", "suites", config.hooks.suites)] if config.hooks else []
+    named += [("sweep", side, getattr(config.sweep, side)) for side in ("target", "forgetting")] if config.sweep else []
+    for block, field, suites in named:
+        for index, path in enumerate(suites):
+            if not (folder / Path(path).expanduser()).exists():
+                found = f"nothing at {path!r} in {dotted((block, field, index))}"
+                expected = "a suite file or folder (paths resolve from the config's folder)"
+                missing.append(document.fault((block, field, index), found, expected))
     for index, source in enumerate(config.data.train):
         if source.path and not (folder / Path(source.path).expanduser()).is_file():
             place = ("data", "train", index, "path")
@@ -146,7 +149,7 @@ def _resolved(config: TrainingConfig, folder: Path) -> TrainingConfig:
     data, local = config.data, (folder / Path(config.model).expanduser()).exists()
     sources = tuple(s.model_copy(update={"path": absolute(s.path)}) if s.path else s for s in data.train)
     against = data.against
-    if against is None and (folder / SUITES).is_dir():
+    if against is None and any((folder / SUITES).rglob("*.suite.yaml")):
         against = (SUITES,)
     places = {"train": sources, "against": None if against is None else tuple(map(absolute, against))}
     return config.model_copy(
@@ -154,9 +157,15 @@ def _resolved(config: TrainingConfig, folder: Path) -> TrainingConfig:
             "model": absolute(config.model) if local else config.model,
             "data": data.model_copy(update=places),
             "hooks": config.hooks and _resolved_hooks(config.hooks, absolute),
+            "sweep": config.sweep and _resolved_sweep(config.sweep, absolute),
             "output": absolute(config.output),
         }
     )
+
+
+def _resolved_sweep(sweep: Sweep, absolute: Callable[[str], str]) -> Sweep:
+    sides = {side: tuple(map(absolute, getattr(sweep, side))) for side in ("target", "forgetting")}
+    return sweep.model_copy(update=sides)
 
 
 def _resolved_hooks(hooks: Hooks, absolute: Callable[[str], str]) -> Hooks:

@@ -45,7 +45,7 @@ class Source(Strict):
         weight: How often each row is drawn per epoch: 0.5 a seeded half, 2.0 twice.
         fields: Our field to the column that holds it, where a data set has other names: {messages: dialogue}.
         roles: The data set's role names to ours, beyond ShareGPT's: {kunde: user}.
-        ignore: Columns that are known and not used; any other unknown column is a fault.
+        ignore: Columns (and fields of ShareGPT turns) that are known and not used; any other unknown one is a fault.
     """
 
     path: Text | None = None
@@ -79,7 +79,7 @@ class Source(Strict):
 
 
 class Budget(Strict):
-    """What a training puts up with before it refuses to start; all but `labels` as a share of the rows read.
+    """What a training puts up with before it refuses to start; all but `unchecked` as a share of the rows read.
 
     Attributes:
         cut: Conversations longer than `max_length`: they lose the turns that do not fit.

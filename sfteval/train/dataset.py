@@ -6,6 +6,7 @@ why the data is refused. Each row is read once, encoded once and audited in the 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,13 +41,18 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows and their encodings, index by index; `train` with repetitions by weight. `audit` is plain data."""
+    """Rows and their encodings, index by index; `train` with repetitions by weight. `audit` is plain data.
+
+    `distinct` counts the rows of `train`, each once; `fingerprint` is the hash of the rows' contents, in order.
+    """
 
     split: Split[Row]
     train: Sequence[Encoded]
     held_out: Sequence[Encoded]
     template: ChatTemplate
     audit: dict[str, Any]
+    distinct: int
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,11 @@ def prepare(
     train, held_out = ([entry.number for entry in part] for part in (found.split.train, found.split.held_out))
     store, split = found.store, found.split
     rows = Split(View(store.row, train), View(store.row, held_out), split.duplicates, split.counts)
-    return Prepared(rows, View(store.item, train), View(store.item, held_out), template, found.audit)
+    keys = hashlib.sha256()
+    for entry in (*split.train, None, *split.held_out):
+        keys.update((entry.key if entry else "").encode() + b"\n")
+    views = View(store.item, train), View(store.item, held_out)
+    return Prepared(rows, *views, template, found.audit, len(set(train)), keys.hexdigest())
 
 
 def inspect(
@@ -145,7 +155,9 @@ class _Reader:
     ) -> None:
         self.data, self.template, self.store, self.auditor = config.data, template, store, auditor
         self.watch = watch or (lambda what, done, total: None)
-        self.faults, self.good, self.numbers = Faults(), 0, dict[str, int]()
+        self.faults, self.good = Faults(), 0
+        self.entries: dict[str, Entry] = {}
+        self.cut: dict[str, tuple[int, int]] = {}
         self.encoded: Callable[[Row, Callable[[], Encoded]], Encoded] = lambda row, encode: encode()
 
     @property
@@ -165,11 +177,13 @@ class _Reader:
         return entries
 
     def _take(self, row: Row) -> Entry | None:
-        number = self.numbers.get(row.key)
-        if number is not None:
+        entry = self.entries.get(row.key)
+        if entry is not None:
             self.good += 1
-            self.auditor.again(number, row)
-            return Entry(row.key, number)
+            self.auditor.again(entry.number, row)
+            if row.key in self.cut:
+                self.auditor.too_long(row, *self.cut[row.key], dropped=False)
+            return entry
         try:
             item = self._encode(row)
         except MaskError as error:
@@ -180,17 +194,24 @@ class _Reader:
         return self._keep(row, item)
 
     def _keep(self, row: Row, item: Encoded) -> Entry | None:
-        kept, short = row, item
-        if len(item.ids) > self.data.max_length:
-            fitting = self._shortened(row, item)
-            self.auditor.too_long(row, item, fitting[1] if fitting else None)
-            if fitting is None:
-                return None
-            kept, short = fitting
-        number = self.store.add(kept, short)
-        self.numbers[row.key] = number
-        self.auditor.see(kept, short)
-        return Entry(row.key, number)
+        if len(item.ids) <= self.data.max_length:
+            return self._added(row, item)
+        fitting = self._shortened(row, item)
+        length, lost = len(item.ids), item.trained - (fitting[1].trained if fitting else 0)
+        self.auditor.too_long(row, length, lost, dropped=fitting is None)
+        if fitting is None:
+            return None
+        # Known by what is left of it: two rows that are cut to the same one stay on one side of the split.
+        entry = self.entries.get(fitting[0].key)
+        if entry is not None:
+            self.auditor.again(entry.number, fitting[0])
+        self.entries[row.key], self.cut[row.key] = entry or self._added(*fitting), (length, lost)
+        return self.entries[row.key]
+
+    def _added(self, row: Row, item: Encoded) -> Entry:
+        entry = self.entries[row.key] = Entry(row.key, self.store.add(row, item))
+        self.auditor.see(row, item)
+        return entry
 
     def _shortened(self, row: Row, item: Encoded) -> tuple[Row, Encoded] | None:
         """Return the longest beginning of a conversation that ends with an answer and fits; None if none does."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sfteval.train.data_config import CONTENT_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sfteval.train.data_config import Source
 
@@ -53,7 +53,7 @@ def to_messages(record: Any, source: Source, say: Say) -> tuple[Messages, Any]:
     unknown = sorted(set(record) - used - {"id"} - set(source.ignore) - known)
     for name in unknown:
         say("format", f"unknown field {name!r}", ", ".join([*sorted(known), "id"]), _field_hint(name, sorted(known)))
-    messages = READERS[source.format](own, say, quiet=bool(unknown))
+    messages = READERS[source.format](own, say, quiet=bool(unknown), ignore=source.ignore)
     return [_renamed(message, source) for message in messages], own.get("tools")
 
 
@@ -79,7 +79,7 @@ def _renamed(message: Any, source: Source) -> Any:
     return message | {"role": source.roles[role]} if isinstance(role, str) and role in source.roles else message
 
 
-def _messages(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
+def _messages(own: dict[str, Any], say: Say, *, quiet: bool, ignore: Sequence[str]) -> Messages:
     messages = own.get("messages")
     if isinstance(messages, list) and messages:
         return messages
@@ -88,7 +88,7 @@ def _messages(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
     return []
 
 
-def _prompt_completion(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
+def _prompt_completion(own: dict[str, Any], say: Say, *, quiet: bool, ignore: Sequence[str]) -> Messages:
     both = []
     for field, role in (("prompt", "user"), ("completion", "assistant")):
         value = own.get(field)
@@ -106,13 +106,16 @@ def _prompt_completion(own: dict[str, Any], say: Say, *, quiet: bool) -> Message
     return both
 
 
-def _alpaca(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
+def _alpaca(own: dict[str, Any], say: Say, *, quiet: bool, ignore: Sequence[str]) -> Messages:
     for field in ("instruction", "output"):
         if not isinstance(own.get(field), str):
             value = own.get(field)
             say("format", f"no {field}" if value is None else f"{field} is a {_kind(value)}", f"{field}: text")
             return []
     system, extra, history = own.get("system"), own.get("input"), own.get("history") or []
+    if extra is not None and not isinstance(extra, str):
+        say("format", f"input is a {_kind(extra)}", "input: text")
+        return []
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in history):
         say("format", "history that is no list of pairs", "[[instruction, answer], …]")
         return []
@@ -123,7 +126,7 @@ def _alpaca(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def _sharegpt(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
+def _sharegpt(own: dict[str, Any], say: Say, *, quiet: bool, ignore: Sequence[str]) -> Messages:
     turns = own.get("conversations")
     if not isinstance(turns, list) or not turns:
         if not quiet:
@@ -136,6 +139,11 @@ def _sharegpt(own: dict[str, Any], say: Say, *, quiet: bool) -> Messages:
             found = sorted(turn) if isinstance(turn, dict) else _kind(turn)
             say("format", f"turn {index}: {found}", "from and value")
             return []
+        # Such as `weight: 0`, which other trainers obey: left out without a word, the turn would be learned.
+        more = sorted(name for name in set(turn) - {"from", "value", *ignore} if turn[name] is not None)
+        if more:
+            do = "A field that is not needed: name it in the source's `ignore`"
+            say("format", f"turn {index}: unknown field {more[0]!r}", "from and value", do)
         messages.append(_sharegpt_turn(turn, index, say))
     return messages
 

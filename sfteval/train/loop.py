@@ -31,7 +31,7 @@ from sfteval.train.trained import CurvePoint
 from sfteval.train.trial import accumulate, check_first_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sfteval.train.batches import Micro, StepBatches
@@ -205,7 +205,7 @@ def _drops(model: Any) -> bool:
 
 
 @torch.no_grad()
-def mean_nll(model: Any, micros: Sequence[Micro]) -> float:
+def mean_nll(model: Any, micros: Iterable[Micro]) -> float:
     """Return the mean negative log-likelihood per label token, in nats, without dropout."""
     training = model.training
     model.eval()

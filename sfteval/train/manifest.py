@@ -73,24 +73,28 @@ def config_entries(config: TrainingConfig) -> dict[str, Any]:
 
 
 def data_entries(config: TrainingConfig, data: Prepared) -> dict[str, Any]:
-    """Return per file its sha256 and row counts, and what the mask engine made of them."""
+    """Return per file its sha256 and row counts, the hash of all rows (the hub's too), and what was made of them."""
     files = [
         {"path": source.place, "sha256": file_key(Path(source.path)) if source.path else "", "weight": source.weight}
         | counts
         for source, counts in zip(config.data.train, data.split.counts, strict=True)
     ]
-    tokens = sum(len(row.ids) for row in data.train)
-    labels = sum(row.trained for row in data.train)
+    tokens = labels = longest = 0
+    masks = {"markers": 0, "prefixes": 0}
+    for row in data.train:  # once: it may be read from disk
+        tokens, labels, longest = tokens + len(row.ids), labels + row.trained, max(longest, len(row.ids))
+        masks[row.source] += 1
     return {
         "files": files,
+        "sha256": data.fingerprint,
         "duplicates": data.split.duplicates,
         "rows": len(data.train),
         "held_out": len(data.held_out),
         "tokens": tokens,
         "labels": labels,
         "label_share": labels / max(tokens, 1),
-        "longest": max(len(row.ids) for row in data.train),
-        "masks": {kind: sum(row.source == kind for row in data.train) for kind in ("markers", "prefixes")},
+        "longest": longest,
+        "masks": masks,
         "audit": data.audit,
         "template_sha256": data.template.fingerprint,
         "stop_ids": list(data.template.stop_ids),
@@ -112,7 +116,7 @@ def machine_entries() -> dict[str, Any]:
     """Return versions, hardware and the environment that matters."""
     import torch
 
-    names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+    names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "safetensors", "numpy")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "versions": {name: version(name) for name in names}
@@ -123,6 +127,7 @@ def machine_entries() -> dict[str, Any]:
             "memory_bytes": memory,
             "device": "cuda" if torch.cuda.is_available() else "cpu",
             "machine": platform.machine(),
+            "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())],
         },
         "environment": environment(),
     }

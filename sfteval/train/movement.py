@@ -29,7 +29,7 @@ class Movement:
         """
         if not any(value.requires_grad for value in model.parameters()):
             raise TrainingError("no parameter is trainable")
-        self._before = {name: _bits(value) for name, value in model.named_parameters()}
+        self._before = {name: bits(value) for name, value in model.named_parameters()}
 
     def check(self, model: torch.nn.Module, steps: int) -> None:
         """Compare after `steps` steps at a rate above zero.
@@ -42,7 +42,7 @@ class Movement:
         """
         still, moved = [], []
         for name, value in model.named_parameters():
-            same = _bits(value) == self._before[name]
+            same = bits(value) == self._before[name]
             if value.requires_grad and same:
                 still.append(name)
             if not value.requires_grad and not same:
@@ -80,7 +80,8 @@ def check_gradients(model: torch.nn.Module) -> None:
         raise TrainingError("every gradient is zero at step 1: nothing would be learned")
 
 
-def _bits(value: torch.Tensor) -> int:
+def bits(value: torch.Tensor) -> int:
+    """Return the sum of a tensor's bits: another one means that something moved."""
     data = value.detach().contiguous().view(_WORDS[value.element_size()])
     return int(data.sum(dtype=torch.int64))
 

@@ -30,7 +30,7 @@ _VIRTUAL = "suits LoRA; trained {} usually need ten times more (1e-3 to 1e-1)"
 BANDS: dict[type, Band] = {
     Full: Band(
         1e-7,
-        2e-4,
+        1e-4,
         "is so small that float32 weights hardly move; full fine-tuning usually takes 1e-5 to 5e-5",
         "suits LoRA; full fine-tuning usually needs ten times less (1e-5 to 5e-5)",
     ),

@@ -31,6 +31,8 @@ from sfteval.train.trained import Trained
 from sfteval.train.unfinished import clear_checkpoints, newest_checkpoint, training_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sfteval.train.audit import Protected
     from sfteval.train.config import TrainingConfig
     from sfteval.train.loop import StepTrainer
@@ -43,22 +45,22 @@ def train(
     config: TrainingConfig,
     model: ModelSource,
     *,
-    output: Path | None = None,
     progress: bool = False,
     watch: Watch | None = None,
     protected: Protected | None = None,
     cache: Path | None = None,
+    say: Callable[[str], None] = lambda warning: None,
 ) -> Trained:
     """Train and save.
 
     Args:
         config: What to do, with absolute paths.
         model: What to start from, already resolved to local files.
-        output: Where the run's folder goes, instead of the config's `output`.
         progress: Show a live bar if the terminal is one.
         watch: Runs the config's `hooks` on the live model.
         protected: Samples of suites and benchmarks that no row may hold.
         cache: Where token ids are kept, so that the same rows are tokenised once.
+        say: Is told, before step 1, each thing that is probably a mistake.
 
     Raises:
         AuditError: The rows break a budget: too long, or overlapping with what the model will be judged by.
@@ -84,14 +86,17 @@ def train(
     template = chat_template(tokenizer, model.name)
     with watching(live=progress) as reading:
         data = prepare(config, template, protected, reading, cache=cache)
-    with training_folder(output or Path(config.output), config.name, _key(config, model, data)) as (folder, final):
-        trainer, held_out = _fit(config, model, data, folder, progress=progress, watch=watch)
+    described = data_entries(config, data)
+    with training_folder(Path(config.output), config.name, _key(config, model, described)) as (folder, final):
+        trainer = _prepared(config, model, data, folder)
+        for warning in trainer.doubts:
+            say(warning)
+        held_out = _fit(trainer, config, model, data, folder, progress=progress, watch=watch)
         watched: dict[str, Any] = (watch.result if watch else None) or {}
-        warnings = tuple(filter(None, [rate_warning(config.method, config.optimizer.learning_rate)]))
-        warnings += (*warnings_of(data.audit), *trainer.doubts, *watched.get("warnings", ()))
+        warnings = (*trainer.doubts, *watched.get("warnings", ()))
         seconds = time.monotonic() - clock
         entries = config_entries(config) | machine_entries() | _outcome(trainer, held_out)
-        entries |= {"data": data_entries(config, data), "parent": parent_entries(model), "warnings": list(warnings)}
+        entries |= {"data": described, "parent": parent_entries(model), "warnings": list(warnings)}
         entries |= {"started": started.isoformat(), "seconds": seconds, "hooks": watched or None}
         in_the_first(lambda: _write(trainer.finished, template, model, data, folder, entries))
     return Trained(
@@ -105,25 +110,26 @@ def train(
         warnings=warnings,
         kept_step=watched.get("kept", len(trainer.curve)),
         stopped=watched.get("why", ""),
+        looks_share=watched.get("share"),
     )
 
 
 def _write(
     model: Any, template: ChatTemplate, source: ModelSource, data: Prepared, folder: Path, entries: dict[str, Any]
 ) -> None:
-    """Write checkpoint and manifest, and remove what was only needed to go on after a kill."""
+    """Write checkpoint and manifest, and only then remove what was needed to go on: the disk may be full until then."""
     save_checkpoint(model, template, source, folder / "checkpoint")
     check_checkpoint(folder / "checkpoint", template, data.split.train[:PROVEN])
-    clear_checkpoints(folder)
     write_manifest(folder / "training.json", entries)
+    clear_checkpoints(folder)
 
 
-def _key(config: TrainingConfig, source: ModelSource, data: Prepared) -> str:
+def _key(config: TrainingConfig, source: ModelSource, described: dict[str, Any]) -> str:
     """Return the hash of everything that decides a training's result; when it is saved decides nothing."""
     parent = parent_entries(source)
     versions = machine_entries()["versions"]
     settings = config.model_dump(mode="json", exclude={"checkpoints", "output"})
-    rows = {name: value for name, value in data_entries(config, data).items() if name != "audit"}
+    rows = {name: value for name, value in described.items() if name != "audit"}
     return content_key(settings, rows, parent, versions, os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -132,18 +138,32 @@ PROVEN = 100
 Pair = tuple[float | None, float | None]
 
 
+def _prepared(config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path) -> StepTrainer:
+    """Run the pre-flight; return a trainer that may take step 1, and knows what is probably a mistake."""
+    trainer = _trainer(config, source, data, folder)
+    _try(trainer, config, data)
+    rate = rate_warning(config.method, config.optimizer.learning_rate)
+    trainer.doubts = [*([rate] if rate else []), *warnings_of(data.audit), *trainer.doubts]
+    return trainer
+
+
 def _fit(
-    config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path, *, progress: bool, watch: Watch | None
-) -> tuple[StepTrainer, Pair]:
-    """Check, train, check again; return the trainer and the held-out loss before and after."""
+    trainer: StepTrainer,
+    config: TrainingConfig,
+    source: ModelSource,
+    data: Prepared,
+    folder: Path,
+    *,
+    progress: bool,
+    watch: Watch | None,
+) -> Pair:
+    """Train and check; return the held-out loss before and after."""
     from sfteval.train.adapting import adapt
     from sfteval.train.movement import Movement
     from sfteval.train.saving import Saving
     from sfteval.train.suite_callback import WatchCallback
 
-    trainer = _trainer(config, source, data, folder)
     pad = trainer.batches.pad_id
-    _try(trainer, config, data)
     movement = Movement(trainer.model)
     before = _held_out_loss(trainer.model, data, pad)
     if watch is not None:
@@ -161,7 +181,7 @@ def _fit(
         movement.check(trainer.finished, sum(point.rate > 0 for point in trainer.curve[:kept]))
         return _held_out_loss(trainer.finished, data, pad)
 
-    return trainer, (before, in_the_first(checked))
+    return before, in_the_first(checked)
 
 
 def _trainer(config: TrainingConfig, source: ModelSource, data: Prepared, folder: Path) -> StepTrainer:
@@ -213,8 +233,8 @@ def _try(trainer: StepTrainer, config: TrainingConfig, data: Prepared) -> None:
     if trial.packed:
         check_packs(batches)
     trainer.own_loss = own_loss(trainer.model, batches[0]["micro"])
-    trainer.doubts = doubts(len(set(data.train)), optimizer.epochs, trainer.own_loss)
-    trainer.packing = {"packed": trial.packed, "why_not": trial.why_not}
+    trainer.doubts = doubts(data.distinct, optimizer.epochs * len(data.train) / data.distinct, trainer.own_loss)
+    trainer.packing = dataclasses.asdict(trial)
 
 
 def _run(trainer: StepTrainer, name: str, resumed: Resumed | None, *, progress: bool) -> None:
@@ -238,7 +258,7 @@ def _held_out_loss(model: Any, data: Prepared, pad: int) -> float | None:
     if not data.held_out:
         return None
     steps = plan_steps([len(row.ids) for row in data.held_out], 4096, 1, seed=0)
-    micros = [collate([data.held_out[row] for row in rows], pad) for step in steps for rows in step]
+    micros = (collate([data.held_out[row] for row in rows], pad) for step in steps for rows in step)
     return mean_nll(model, micros)
 
 

@@ -7,51 +7,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sfteval.train.batches import MICRO_TOKENS, StepBatches, label_count, plan_steps
+from sfteval.train.audit import Protected
+from sfteval.train.batches import MICRO_TOKENS, StepBatches, plan_steps
 from sfteval.train.dataset import prepare
-from sfteval.train.packing import LENGTHS
+from sfteval.train.masks import IGNORED
 from sfteval.train.template import chat_template
 from sfteval.train.tracing import Shape
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from sfteval.train.config import TrainingConfig
 
 
-def largest_shape(config: TrainingConfig, tokenizer: Any, name: str, *, packed: bool) -> Shape:
-    """Return the micro-batch with most tokens, from the very plan that the training would follow.
+def largest_shapes(
+    config: TrainingConfig, tokenizer: Any, name: str, *, cache: Path | None = None
+) -> dict[bool, Shape]:
+    """Return the micro-batch with most tokens, packed (True) and padded, from the very plan of the training.
 
     Args:
-        config: The training.
+        config: The training. What its rows overlap with is the audit's business and changes no size.
         tokenizer: Its tokenizer.
         name: What to call it in messages.
-        packed: Whether rows are laid end to end.
+        cache: Where token ids are kept, so that the training need not make them again.
 
     Raises:
         InputError: Broken rows, or rows that cannot be masked.
-        TrainingError: Rows longer than `max_length`, or nothing to train on.
+        AuditError: Rows longer than `max_length`.
+        TrainingError: Nothing to train on.
     """
-    data = prepare(config, chat_template(tokenizer, name))
+    data = prepare(config, chat_template(tokenizer, name), Protected(), cache=cache)
+    lengths, labels = [], []
+    for row in data.train:
+        lengths.append(len(row.ids))
+        labels.append(sum(label != IGNORED for label in row.labels[1:]))
     optimizer = config.optimizer
-    lengths = [len(row.ids) for row in data.train]
     steps = plan_steps(lengths, optimizer.batch_tokens, optimizer.epochs, config.seed)
-    batches = StepBatches(data.train, steps, pad_id=0)
+    return {packed: _largest(StepBatches(data.train, steps, 0), lengths, labels, packed) for packed in (True, False)}
+
+
+def _largest(batches: StepBatches, lengths: Sequence[int], labels: Sequence[int], packed: bool) -> Shape:
     batches.lay_out(lengths, packed=packed)
-    micros = [micro for index in range(len(batches)) for micro in batches[index]["micro"]]
-    shapes = [
-        Shape(*_size(micro["input_ids"]), label_count(micro), tuple(micro[LENGTHS].tolist()) if packed else ())
-        for micro in micros
-    ]
+    micros = (micro for step in batches.steps for micro in step)
+    shapes = (_shape([lengths[row] for row in rows], sum(labels[row] for row in rows), packed) for rows in micros)
     return max(shapes, key=lambda shape: (shape.rows * shape.length, shape.labels))
+
+
+def _shape(lengths: Sequence[int], labels: int, packed: bool) -> Shape:
+    if packed:
+        return Shape(1, sum(lengths), labels, tuple(lengths))
+    return Shape(len(lengths), max(lengths), labels)
 
 
 def assumed_shape(length: int, batch_tokens: int, *, packed: bool) -> Shape:
     """Return a full micro-batch of rows of one length, every token but the first of a row a label."""
     rows = max(1, min(batch_tokens, MICRO_TOKENS) // length)
-    labels = rows * (length - 1)
-    return Shape(1, rows * length, labels, (length,) * rows) if packed else Shape(rows, length, labels)
-
-
-def _size(ids: torch.Tensor) -> tuple[int, int]:
-    return ids.shape[0], ids.shape[1]
+    return _shape([length] * rows, rows * (length - 1), packed)

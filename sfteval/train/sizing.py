@@ -8,12 +8,15 @@ parameters are linear in the number of equal layers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import SftevalError
-from sfteval.train.blueprint import Counts, build, count, shallow
+from sfteval.train.blueprint import Added, Counts, build, count, shallow
 from sfteval.train.method_config import Method, PeftOptions, Qlora
 from sfteval.train.tracing import Shape, Trace, trace_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FLOAT = 4
 # AdamW keeps two numbers per trained parameter.
@@ -57,7 +60,9 @@ class MethodSize:
     note: str = ""
 
 
-def size(config: Any, method: Method, shape: Shape, options: PeftOptions | None = None) -> MethodSize:
+def size(
+    config: Any, method: Method, shape: Shape, options: PeftOptions | None = None, added: Added | None = None
+) -> MethodSize:
     """Return what a method trains and needs.
 
     Args:
@@ -65,15 +70,20 @@ def size(config: Any, method: Method, shape: Shape, options: PeftOptions | None 
         method: The method with its options.
         shape: The largest micro-batch of the training.
         options: The `peft` block, for `method: peft`.
+        added: New tokens, for `full` and `lora`.
 
     Raises:
         InputError: The method does not fit the model.
         ModelError: The configuration makes no causal language model.
     """
-    model = build(config, method, options)
+
+    def built(layers: int | None = None) -> Any:
+        return build(shallow(config, layers) if layers else config, method, options, added)
+
+    model = built()
     counts = count(model)
     try:
-        trace = _trace(config, model, counts, method, options, shape)
+        trace = _trace(built, model, counts, getattr(config.get_text_config(), "num_hidden_layers", 0), shape)
     except SftevalError:
         raise
     except Exception as error:  # noqa: BLE001  (any model's own code runs here: the counts stay exact, and this is said)
@@ -89,11 +99,10 @@ def size(config: Any, method: Method, shape: Shape, options: PeftOptions | None 
     return MethodSize(method, counts.trainable, counts.total, memory, note)
 
 
-def _trace(config: Any, model: Any, counts: Counts, method: Method, options: PeftOptions | None, shape: Shape) -> Trace:
-    layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
+def _trace(built: Callable[[int], Any], model: Any, counts: Counts, layers: int, shape: Shape) -> Trace:
     if layers <= TRACED:
         return trace_step(model, shape)
-    models = [build(shallow(config, depth), method, options) for depth in DEPTHS]
+    models = [built(depth) for depth in DEPTHS]
     found = [count(one) for one in models]
     steps = (layers - DEPTHS[1]) / (DEPTHS[1] - DEPTHS[0])
 

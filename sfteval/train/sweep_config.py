@@ -45,6 +45,8 @@ def sweep_fault(config: TrainingConfig) -> tuple[str, str] | None:
     sweep = config.sweep
     if sweep is None:
         return None
+    if config.hooks is not None:
+        return "a sweep beside hooks, which no point of it would run", "one of the two"
     if not any(getattr(sweep, axis) for axis in AXES):
         return "a sweep without a list of values", f"at least one of {', '.join(AXES)}"
     named = [axis for axis in ("rank", "alpha") if getattr(sweep, axis)]

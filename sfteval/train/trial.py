@@ -36,10 +36,18 @@ KNOWN_BY_HEART = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the trial found: `packed` says whether packs compute what rows do, `why_not` why they do not."""
+    """What the trial found.
+
+    Attributes:
+        packed: Whether packs compute what rows do.
+        why_not: Why they do not.
+        losses: Pairs that had to be equal, by what was compared: ours and the model's own head, one micro-batch and
+            four, a pack and its rows.
+    """
 
     packed: bool
     why_not: str
+    losses: dict[str, tuple[float, float]]
 
 
 def try_model(
@@ -57,27 +65,37 @@ def try_model(
     Raises:
         TrainingError: The named defect.
     """
-    shortest = sorted(dict.fromkeys(rows), key=lambda row: len(row.ids))[:ROWS]
+    shortest = _shortest(rows)
     with _quietly(model):
         singles = [_to(model, collate([row], pad)) for row in shortest]
         together = _to(model, collate(shortest, pad))
-        _check_head(model, together)
-        _check_accumulation(model, [together], singles, backward)
-        return _packing(model, _to(model, pack(shortest)), singles, packing)
+        losses = {"head": _check_head(model, together)}
+        losses["accumulation"] = _check_accumulation(model, [together], singles, backward)
+        return _packing(model, _to(model, pack(shortest)), singles, packing, losses)
 
 
-def _check_head(model: Any, micro: Micro) -> None:
+def _shortest(rows: Sequence[Encoded]) -> list[Encoded]:
+    """Return the shortest rows that differ; a few are held at a time, since rows may be more than memory takes."""
+    found: list[Encoded] = []
+    for row in rows:
+        if (len(found) < ROWS or len(row.ids) < len(found[-1].ids)) and row not in found:
+            found = sorted([*found, row], key=lambda one: len(one.ids))[:ROWS]
+    return found
+
+
+def _check_head(model: Any, micro: Micro) -> tuple[float, float]:
     ours, own = (float(nll(model, micro).detach()) for nll in (label_nll, whole_head_nll))
     if not _close(ours, own, CLOSE):
         raise TrainingError(
             f"pre-flight: the loss at labelled positions is {ours:.6g}, the model's own over all positions {own:.6g}: "
             "the fused head does not compute what the model's head does"
         )
+    return ours, own
 
 
 def _check_accumulation(
     model: Any, whole: Sequence[Micro], parts: Sequence[Micro], backward: Callable[[torch.Tensor], None]
-) -> None:
+) -> tuple[float, float]:
     first, second = (_gradients(model, micros, backward) for micros in (whole, parts))
     if not _close(first[0], second[0], CLOSE):
         raise TrainingError(
@@ -92,6 +110,7 @@ def _check_accumulation(
                 f"pre-flight: gradient accumulation changes the update of {name}: gradients differ by {apart:.3g}, "
                 f"the largest of all is {scale:.3g}"
             )
+    return first[0], second[0]
 
 
 def accumulate(
@@ -130,28 +149,36 @@ def _gradients(
 
 
 @torch.no_grad()
-def _packing(model: Any, packed: Micro, singles: Sequence[Micro], wanted: bool | None) -> Trial:
+def _packing(
+    model: Any,
+    packed: Micro,
+    singles: Sequence[Micro],
+    wanted: bool | None,
+    losses: dict[str, tuple[float, float]],
+) -> Trial:
     if wanted is False:
-        return Trial(False, "packing is off")
-    why = _why_no_packs(model, packed, singles)
+        return Trial(False, "packing is off", losses)
+    why, pair = _why_no_packs(model, packed, singles)
     if why and wanted:
         raise TrainingError(
             f"pre-flight: packing is refused: packed rows would see each other or be cut off from the method's own "
             f"tokens ({why}); set optimizer.packing: false"
         )
-    return Trial(not why, why)
+    return Trial(not why, why, losses | ({"packing": pair} if pair else {}))
 
 
-def _why_no_packs(model: Any, packed: Micro, singles: Sequence[Micro]) -> str:
-    """Return what keeps packs from computing what their rows do; "" if nothing does."""
+def _why_no_packs(model: Any, packed: Micro, singles: Sequence[Micro]) -> tuple[str, tuple[float, float] | None]:
+    """Return what keeps packs from computing what their rows do, "" if nothing does; then the two losses too."""
     if any(getattr(config, "is_prompt_learning", False) for config in getattr(model, "peft_config", {}).values()):
-        return "the method puts tokens of its own before every sequence"
+        return "the method puts tokens of its own before every sequence", None
     alone = sum(float(label_nll(model, micro)) for micro in singles)
     try:
         together = float(label_nll(model, packed))
     except UnsupportedModelError as error:
-        return str(error)
-    return "" if _close(together, alone, CLOSE) else f"a pack's loss is {together:.6g}, its rows' sum {alone:.6g}"
+        return str(error), None
+    if _close(together, alone, CLOSE):
+        return "", (together, alone)
+    return f"a pack's loss is {together:.6g}, its rows' sum {alone:.6g}", None
 
 
 @torch.no_grad()
@@ -215,11 +242,17 @@ class _Always:
         return scores
 
 
-def doubts(rows: int, epochs: float, own: float) -> list[str]:
-    """Return what is probably a mistake: little data seen too often, data that the model knows already."""
+def doubts(rows: int, seen: float, own: float) -> list[str]:
+    """Return what is probably a mistake: little data seen too often, data that the model knows already.
+
+    Args:
+        rows: Different rows that are trained on.
+        seen: How often each is, on average: epochs, and a source's weight.
+        own: The model's loss on the first step's rows.
+    """
     found = []
-    if rows < 100 and epochs > 5:
-        found.append(f"{rows} rows, each seen {epochs:g} times: the model will learn them by heart; add rows")
+    if seen > 5 and rows < 20 * seen:
+        found.append(f"{rows} rows, each seen {seen:.4g} times: the model will learn them by heart; add rows")
     if own < KNOWN_BY_HEART:
         found.append(
             f"the model's loss on the first step's rows is {own:.3g} nats per label before training: there is nothing "

@@ -81,6 +81,52 @@ def test_a_benchmark_file_named_in_the_config(project, tmp_path):
     )
 
 
+def conversation(question):
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "Answer"}]}
+
+
+def test_rows_that_a_suite_wants_to_be_trained_on_may_be(project, tmp_path):
+    """`suites/overfitting` asks for training rows: they overlap with nothing, their held-out partners may not."""
+    learned, unseen = f"{SAMPLE} and paid for", "Which of the nine bridges over the northern canal was closed first?"
+    config = project(learned)
+    (tmp_path / "suites" / "held.jsonl").write_text(json.dumps(conversation(unseen)) + "\n")
+    (tmp_path / "suites" / "rows.jsonl").write_text((tmp_path / "rows.jsonl").read_text())
+    (tmp_path / "suites" / "town.suite.yaml").write_text(
+        "suite: heart\nsamples: {train: rows.jsonl, heldout: held.jsonl}\nchecks: {gap: {heldout_gap: true}}\n"
+        "gates: [{check: gap, no_regression: {against: base, margin: 0.1}}]\n"
+    )
+    done = audit(config, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["overlap"]["compared"] == [{"against": "heart", "samples": 1, "hit": 0}]
+    (tmp_path / "rows.jsonl").write_text(json.dumps(conversation(unseen)) + "\n")
+    assert "rows.jsonl:1 holds heart/line-1" in audit(config).stderr
+
+
+def test_suites_of_the_hooks_judge_too_and_what_is_not_here_is_told(project, tmp_path):
+    (tmp_path / "evals").mkdir()
+    config = project(SAMPLE)
+    (tmp_path / "suites" / "town.suite.yaml").rename(tmp_path / "evals" / "town.suite.yaml")
+    assert audit(config).exit_code == 0  # an empty suites/ beside the configuration holds nothing to compare with
+    config.write_text(config.read_text() + "hooks: {suites: [evals]}\n")
+    done = audit(config)
+    assert done.exit_code == 2
+    assert "rows.jsonl:1 holds town/harbour" in done.stderr
+    suite = tmp_path / "evals" / "town.suite.yaml"
+    suite.write_text(suite.read_text() + "requires: {env: [SFTEVAL_NOT_SET]}\n")
+    found = json.loads(audit(config, "--json").stdout)
+    reason = "the environment variable SFTEVAL_NOT_SET is not set"
+    assert found["overlap"]["compared"] == []
+    assert found["overlap"]["unchecked"] == [{"against": "town", "reason": reason}]
+
+
+def test_what_the_user_says_later_is_compared(project, tmp_path):
+    suite = "Where is the station?"
+    config = project(SAMPLE, suite=suite)
+    path = tmp_path / "suites" / "town.suite.yaml"
+    path.write_text(path.read_text().replace("}]}]", f"}}], turns: [{json.dumps(SAMPLE)}]}}]"))
+    assert "rows.jsonl:1 holds town/harbour" in audit(config).stderr
+
+
 def test_tokens_are_shown_and_nothing_steers_the_terminal(project):
     done = audit(project(EVIL), "--show", "1")
     assert done.exit_code == 0

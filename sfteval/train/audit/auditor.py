@@ -69,14 +69,13 @@ class Auditor:
         if number in self._repeats or len(self._repeats) < LISTED:
             self._repeats.setdefault(number, []).append(row.where)
 
-    def too_long(self, row: Row, item: Encoded, kept: Encoded | None) -> None:
-        """Take a row that is longer than the limit, with what is left of it."""
-        lost = item.trained - (kept.trained if kept else 0)
+    def too_long(self, row: Row, length: int, lost: int, *, dropped: bool) -> None:
+        """Take a row of `length` tokens, more than the limit, with the labels that are lost by cutting it."""
         self.cut.rows += 1
-        self.cut.dropped += kept is None
+        self.cut.dropped += dropped
         self.cut.labels_lost += lost
         if len(self.cut.places) < LISTED:
-            self.cut.places.append(f"{row.where}: {len(item.ids)} tokens, {lost} labels lost")
+            self.cut.places.append(f"{row.where}: {length} tokens, {lost} labels lost")
 
     def report(self, row_of: Callable[[int], Row], read: int, faults: Faults) -> dict[str, Any]:
         """Return the audit.
@@ -135,7 +134,7 @@ class Auditor:
                 for name, count in sorted(compared.items())
             ],
             "unchecked": [{"against": name, "reason": reason} for name, reason in self.protected.unchecked],
-            "rows": self.overlap.rows,
+            "rows": sum(self.measures.times[number] for number in self.overlap.numbers),
             "found": [asdict(each) for each in self.overlap.found],
             "common_wording": self.overlap.wording,
         }

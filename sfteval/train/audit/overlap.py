@@ -58,16 +58,17 @@ class Overlap:
 
 @dataclass(slots=True)
 class OverlapIndex:
-    """The samples' n-grams; `scan` compares rows with them."""
+    """The samples' n-grams; `scan` compares rows with them. `numbers` are those of the rows that hold one, in order."""
 
     samples: Sequence[ProtectedSample]
-    rows: int = 0
+    numbers: list[int] = field(default_factory=list)
     wording: int = 0
     found: list[Overlap] = field(default_factory=list)
     hit: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _sizes: dict[int, tuple[np.ndarray, list[list[int]]]] = field(default_factory=dict)
     _whole: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _counts: list[int] = field(default_factory=list)
+    _scanned: int = 0
 
     def __post_init__(self) -> None:
         """Index the samples."""
@@ -111,10 +112,11 @@ class OverlapIndex:
                     for number in self._whole.get(text_key(turn.content), ()):
                         hits[owner][number] = max(self._counts[number], 1)
         for owner in sorted(hits):
+            self.numbers.append(self._scanned + owner)
             self._record(rows[owner], hits[owner])
+        self._scanned += len(rows)
 
     def _record(self, row: Row, hits: dict[int, int]) -> None:
-        self.rows += 1
         for number, count in sorted(hits.items()):
             sample, of = self.samples[number], max(self._counts[number], 1)
             self.hit[sample.against].add(sample.name)

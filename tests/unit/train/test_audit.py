@@ -152,6 +152,36 @@ def test_overlap_refuses_and_names_row_and_sample(data, template):
     assert len(prepare(data(rows, {"overlap": 0.34}), template, against(LONG)).train) == 3
 
 
+def test_repetitions_count_as_often_as_they_stand_there(data, template):
+    """Budgets are shares of the rows read: a row that stands there three times breaks one three times."""
+    held = [("user", LONG), ("assistant", "By hand.")]
+    long = [*CLEAN[0], ("user", "And the market?"), ("assistant", "x" * 200)]
+    rows = [*CLEAN, held, held, held, long, long, [*CLEAN[0], ("user", "What else?"), ("assistant", "y" * 200)]]
+    found = inspect(data(rows, max_length=200), template, against(LONG))
+    assert found.audit["overlap"]["rows"] == 3
+    assert (found.audit["cut"]["rows"], found.audit["cut"]["labels_lost"]) == (3, 3 * 201)
+    assert {line["name"]: line["rows"] for line in found.audit["budgets"]}["overlap"] == 3
+    # What is left of the long ones is the first row, so they are learned or held out with it.
+    assert len({entry.key for entry in found.split.train}) == 3
+    assert found.audit["duplicates"]["exact"] == 2 + 3
+
+
+def test_different_rows_are_counted_once(data, template):
+    config = data([*CLEAN, CLEAN[0]])
+    sources = (config.data.train[0].model_copy(update={"weight": 2.0}),)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"train": sources})})
+    found = prepare(config, template)
+    assert (found.distinct, len(found.train)) == (2, 6)
+
+
+def test_the_hash_of_all_rows_is_that_of_their_contents(data, template):
+    rows = [[("user", f"q{i}"), ("assistant", "a")] for i in range(30)]
+    first, again = (prepare(data(rows, holdout=0.2, streaming=s), template).fingerprint for s in (False, True))
+    other = prepare(data([*rows[:-1], [("user", "q29"), ("assistant", "b")]], holdout=0.2), template).fingerprint
+    assert first == again != other
+    assert len(first) == 64
+
+
 def test_what_cannot_be_compared_is_a_warning_or_refuses(data, template):
     protected = Protected((), (("general/arc", "no network"),))
     audit = inspect(data(CLEAN), template, protected).audit

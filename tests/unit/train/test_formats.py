@@ -107,6 +107,21 @@ def test_sharegpt_roles_calls_and_observations(read):
     assert row.tool_list == [WEATHER]
 
 
+def test_what_a_sharegpt_turn_says_besides_is_not_passed_over(read):
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yo", "weight": 0, "markdown": None}]
+    assert faults_of(read, [{"conversations": turns}], format="sharegpt") == [
+        "x.jsonl:1: found turn 1: unknown field 'weight'; expected from and value. "
+        "A field that is not needed: name it in the source's `ignore`"
+    ]
+    (row,) = read([{"conversations": turns}], format="sharegpt", ignore=("weight",))
+    assert row.turns == HI
+
+
+def test_alpaca_input_that_is_no_text(read):
+    record = {"instruction": "Sum", "input": [1, 2], "output": "3"}
+    assert faults_of(read, [record], format="alpaca") == ["x.jsonl:1: found input is a list; expected input: text"]
+
+
 @pytest.mark.parametrize(
     "call",
     [CALL, CALL["function"], {"function": {"name": "weather", "arguments": '{"city": "Köln"}'}}],

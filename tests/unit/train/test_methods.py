@@ -112,6 +112,16 @@ def test_a_method_on_an_adapter_is_refused(tmp_path, tiny_base):
         )
 
 
+def test_full_fine_tuning_from_what_cannot_be_merged_is_refused(tmp_path, tiny_base):
+    from sfteval.pipeline.training import train_from
+
+    done = trained(tmp_path, tiny_base, METHODS["pfeiffer"])
+    config = (tmp_path / "c.yaml").read_text().replace(f"model: {tiny_base}", f"model: {done.checkpoint}")
+    (tmp_path / "full.yaml").write_text(config.replace(f"method: {METHODS['pfeiffer']}", "method: full"))
+    with pytest.raises(ModelError, match=r"found a BOTTLENECK adapter; expected LoRA, which is a sum with the weights"):
+        train_from(tmp_path / "full.yaml")
+
+
 def test_qlora_says_what_it_needs(tmp_path, tiny_base):
     with pytest.raises(
         ModelError, match=r"method qlora: found a base that would have to be loaded in 4 bits, .*; expected another"
@@ -125,6 +135,10 @@ def test_qlora_says_what_it_needs(tmp_path, tiny_base):
         ("{type: IA4}", "peft.type: found 'IA4'; expected one of ADALORA, "),
         ("{type: IA3, target_module: [k]}", "peft.target_module: found 'target_module'; expected one of "),
         ("{type: LORA, r: 0}", "method: found a method that PEFT cannot put on this model ("),
+        (
+            "{type: LORA, r: 2, target_modules: [q_proj], init_lora_weights: pissa}",
+            "peft: found a start that changes the base's own weights (2 tensors, first: model.layers.0.",
+        ),
     ],
 )
 def test_peft_blocks_are_checked(tmp_path, tiny_base, block, message):
@@ -138,6 +152,7 @@ def test_peft_blocks_are_checked(tmp_path, tiny_base, block, message):
     [
         (Full(), 5e-4, "suits LoRA; full"),
         (Full(), 1e-5, ""),
+        (Full(), 2e-4, "suits LoRA; full"),
         (Lora(), 1e-5, "suits full fine-tuning; LoRA"),
         (Lora(), 2e-4, ""),
         (Lora(), 0.5, "is far above what LoRA"),

@@ -99,6 +99,27 @@ def reloaded(base, checkpoint, rows):
         return PeftModel.from_pretrained(model, str(checkpoint)).eval()
 
 
+def test_the_audit_counts_the_tokens_that_the_training_sees(tmp_path, tiny_base):
+    from sfteval.pipeline.audit import audit_data
+
+    done = trained(tmp_path, tiny_base, "{name: lora, rank: 2}", "{tokens: ['<tool>', '<done>']}")
+    audit = audit_data(tmp_path / "c.yaml", progress=False)
+    assert audit["tokens"] == json.loads(done.manifest.read_text())["data"]["tokens"]
+
+
+def test_full_fine_tuning_goes_on_from_an_adapter_with_new_rows(tmp_path, tiny_base):
+    from sfteval.pipeline.training import train_from
+
+    done = trained(tmp_path, tiny_base, "{name: lora, rank: 2}", "{tokens: ['<tool>', '<done>']}")
+    (tmp_path / "full.yaml").write_text(
+        f"model: {done.checkpoint}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 128}}\nmethod: full\n"
+    )
+    again = train_from(tmp_path / "full.yaml", progress=False)
+    manifest = json.loads(again.manifest.read_text())
+    assert manifest["data"]["tokens"] == json.loads(done.manifest.read_text())["data"]["tokens"]
+    assert manifest["curve"][0]["loss"] == pytest.approx(done.loss, rel=0.2)
+
+
 def test_a_token_that_is_there_is_refused(tmp_path, tiny_base):
     with pytest.raises(InputError, match=r"new_tokens.tokens: found '<\|im_end\|>', which the vocabulary has already"):
         trained(tmp_path, tiny_base, "full", "{tokens: ['<|im_end|>']}")

@@ -120,6 +120,28 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(config, source, tmp_path, 
     assert picture(train(load_config(path), source)) == picture(whole)
 
 
+def test_a_disk_that_is_full_at_the_very_end_costs_no_training(config, source, tmp_path, monkeypatch):
+    """The manifest is written last; until it is, the newest checkpoint stays."""
+    from sfteval.train import run
+
+    whole = train(load_config(config("whole")), source)
+    honest = run.write_manifest
+
+    def full(path, entries):
+        raise DiskError(path, "No space left on device", "room for the training manifest")
+
+    monkeypatch.setattr(run, "write_manifest", full)
+    path = config("full")
+    with pytest.raises(DiskError, match=r"training.json: found No space left on device"):
+        train(load_config(path), source)
+    (left,) = hidden(tmp_path / "full")
+    assert len(list(left.glob("checkpoint-*"))) == 1
+    monkeypatch.setattr(run, "write_manifest", honest)
+    resumed = train(load_config(path), source)
+    assert picture(resumed) == picture(whole)
+    assert sorted(p.name for p in resumed.manifest.parent.iterdir()) == ["checkpoint", "training.json"]
+
+
 def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
     from sfteval.train.trained import CurvePoint
     from sfteval.train.unfinished import newest_checkpoint, seal

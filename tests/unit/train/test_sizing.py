@@ -124,6 +124,32 @@ def test_a_configs_own_data_decide_the_batch(tmp_path, write_rows, tiny_base):
     assert next(iter(data["methods"])) == "full"
 
 
+def test_suites_beside_the_config_are_the_audits_business(tmp_path, write_rows, tiny_base):
+    write_rows([[("user", "a"), ("assistant", "bb")]])
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "a.suite.yaml").write_text("suite: a\n")
+    config = tmp_path / "c.yaml"
+    config.write_text(f"model: {tiny_base}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 128}}\n")
+    assert plan_sizes(str(config))["batch"]["padded"]["rows"] == 1
+
+
+def test_new_tokens_are_counted(tmp_path, write_rows, tiny_base):
+    write_rows([[("user", "a"), ("assistant", "<tool>b")]])
+    config = tmp_path / "c.yaml"
+    text = f"model: {tiny_base}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 128}}\nmethod: lora\n"
+    config.write_text(text)
+    before = plan_sizes(str(config))["methods"]
+    config.write_text(text + "new_tokens: {tokens: [<tool>, <done>]}\n")
+    data = plan_sizes(str(config))
+    after = data["methods"]
+    # The embedding is tied, 48 wide, and grows by two rows; a LoRA holds its own copy of them.
+    assert after["full"]["trainable_parameters"] == before["full"]["trainable_parameters"] + 2 * 48
+    assert after["lora"]["trainable_parameters"] == before["lora"]["trainable_parameters"] + 2 * 48
+    assert after["lora"]["memory_bytes"]["activations"] > 0
+    assert after["prefix"]["note"] == "cannot learn the 2 new tokens"
+    assert data["batch"]["padded"]["labels"] == 3
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

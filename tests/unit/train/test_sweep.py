@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from sfteval.errors import InputError
 from sfteval.pipeline import sweeping
 from sfteval.pipeline.training import train_from
+from sfteval.records import MetricInfo
 from sfteval.train import load_config
 from sfteval.train.sweep_config import config_at
 
@@ -36,7 +38,7 @@ def project(tmp_path, tiny_base):
         (tmp_path / f"{name}.suite.yaml").write_text(SUITE.format(name=name, check=check))
     config = tmp_path / "grid.yaml"
     config.write_text(
-        f"model: {tiny_base}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 64}}\n"
+        f"model: {tiny_base}\ndata: {{train: [{{path: rows.jsonl}}], max_length: 64, budget: {{overlap: 1.0}}}}\n"
         "method: {name: lora, rank: 4}\noptimizer: {batch_tokens: 400, epochs: 30, learning_rate: 1e-3}\n"
         "sweep:\n  learning_rate: [1e-4, 5e-2]\n  target: [target.suite.yaml]\n  forgetting: [kept.suite.yaml]\n"
     )
@@ -72,6 +74,40 @@ def test_blocks_that_would_do_nothing_are_refused(project, old, new, message):
     with pytest.raises(InputError) as caught:
         load_config(project)
     assert message in str(caught.value)
+
+
+def test_suites_that_are_not_there_are_named_at_once(project):
+    project.write_text(project.read_text().replace("[kept.suite.yaml]", "[kpet.suite.yaml]"))
+    with pytest.raises(InputError, match=r"nothing at 'kpet.suite.yaml' in sweep.forgetting\[0\]"):
+        load_config(project)
+
+
+def test_hooks_that_no_point_would_run_are_refused(project):
+    project.write_text(project.read_text() + "hooks: {suites: [kept.suite.yaml]}\n")
+    with pytest.raises(InputError, match="found a sweep beside hooks, which no point of it would run"):
+        load_config(project)
+
+
+@pytest.mark.parametrize(
+    ("demand", "higher", "counted"),
+    [
+        ("no_regression: {against: base, margin: 0.1}", True, 2.0),
+        ("no_regression: {against: base, margin: 0.1}", False, -2.0),
+        ("at_most: 3", True, -2.0),
+        ("at_most: 3", False, -2.0),
+        ("at_least: 1", True, 2.0),
+    ],
+)
+def test_less_counts_as_more_where_less_is_better(project, monkeypatch, demand, higher, counted):
+    """Bits per byte that rise are forgetting, whatever a gate of no regression calls them."""
+    suite = project.parent / "kept.suite.yaml"
+    suite.write_text(suite.read_text().replace("at_least: 0.5", demand))
+    signs = sweeping._signs(sweeping.load_given([suite]), project)
+    manifest = SimpleNamespace(metrics={"kept//long": MetricInfo(None, None, higher)})
+    monkeypatch.setattr(sweeping, "evaluate_model", lambda *a: SimpleNamespace(run=SimpleNamespace(manifest=manifest)))
+    rows = [{"suite": "kept", "task": "", "check": check, "mean": 2.0} for check in ("long", "said")]
+    monkeypatch.setattr(sweeping, "metric_rows", lambda run: rows)
+    assert sweeping._means("m", [suite], {"forgetting": signs}, project.parent) == {("kept", "", "long"): counted}
 
 
 def test_a_single_training_does_not_ignore_the_block(project):

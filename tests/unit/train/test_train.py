@@ -10,7 +10,7 @@ import sys
 import pytest
 from train_templates import CHATML, LLAMA3
 
-from sfteval.errors import AuditError, InputError, ModelError, TrainingError
+from sfteval.errors import AuditError, DiskError, InputError, ModelError, TrainingError
 from sfteval.keys import file_key
 from sfteval.quiet import library_noise_off
 from sfteval.train import ModelSource, load_config, train
@@ -121,7 +121,8 @@ def test_layout_and_manifest(overfitted, tiny_base):
     ]
     assert (manifest["seed"], manifest["steps"], manifest["format"]) == (3, 120, 1)
     assert set(manifest["versions"]) >= {"torch", "transformers", "trl", "peft", "python", "sfteval"}
-    assert set(manifest["hardware"]) == {"cpus", "threads", "memory_bytes", "device", "machine"}
+    assert set(manifest["hardware"]) == {"cpus", "threads", "memory_bytes", "device", "machine", "gpus"}
+    assert set(manifest["preflight"]["losses"]) == {"head", "accumulation", "packing"}
     assert manifest["environment"] == environment()
     assert manifest["code"] == code(folder)
 
@@ -309,6 +310,32 @@ def test_importing_the_package_does_not_import_torch():
     code = "import sys, sfteval.train; print([m for m in ('torch', 'transformers', 'trl', 'peft') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_probably_a_mistake_is_said_before_step_1(configured, tiny_base, monkeypatch):
+    def stop(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfteval.train.run._run", stop)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        train(configured(optimizer=", epochs: 6"), ModelSource(tiny_base), say=said.append)
+    assert said == [
+        "learning_rate 0.0002 suits LoRA; full fine-tuning usually needs ten times less (1e-5 to 5e-5)",
+        "3 rows, each seen 6 times: the model will learn them by heart; add rows",
+    ]
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_as_such(configured, tiny_base, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+    from transformers import LlamaForCausalLM
+
+    def full(*arguments, **named):
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", full)
+    with pytest.raises(DiskError, match=r"checkpoint: found .*No space left .*; expected room for the checkpoint"):
+        train(configured(), ModelSource(tiny_base))
 
 
 def test_hooks_that_nobody_runs_are_refused(configured, tiny_base, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from test_packing import rows
@@ -10,6 +12,7 @@ from sfteval.errors import TrainingError
 from sfteval.train import trial
 from sfteval.train.batches import collate
 from sfteval.train.heads import label_nll
+from sfteval.train.masks import Encoded
 from sfteval.train.trial import check_first_loss, check_stops, doubts, own_loss, try_model
 
 
@@ -33,6 +36,32 @@ def test_a_sound_model_may_pack_and_keeps_no_trace(model):
     assert model.training
     assert torch.equal(torch.get_rng_state(), before)
     assert all(value.grad is None for value in model.parameters())
+
+
+def test_what_was_compared_is_told(model):
+    found = attempt(model)
+    assert set(found.losses) == {"head", "accumulation", "packing"}
+    for ours, theirs in found.losses.values():
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    assert set(attempt(model, packing=False).losses) == {"head", "accumulation"}
+
+
+def test_a_few_rows_are_held_at_a_time(model):
+    """Rows that are read from disk one by one must not all end up in memory."""
+    alive = []
+
+    class OnDisk:
+        def __iter__(self):
+            for index in range(200, 0, -1):
+                yield Encoded((1, 2, *range(14, 14 + index)), (-100, 2, *range(14, 14 + index)), (), "prefixes")
+                if index == 1:
+                    alive.append(sum(type(one) is Encoded for one in gc.get_objects()))
+
+    gc.collect()
+    before = sum(type(one) is Encoded for one in gc.get_objects())
+    shortest = trial._shortest(OnDisk())
+    assert [len(row.ids) for row in shortest] == [3, 4, 5, 6]
+    assert alive[0] - before <= 6
 
 
 def test_a_fused_head_that_computes_something_else(model, monkeypatch):
@@ -129,7 +158,10 @@ def test_the_first_loss_is_the_models_own(model):
 
 
 def test_doubts():
-    assert doubts(300, 3, 1.0) == []
+    assert doubts(300, 3, 1.0) == doubts(2000, 100, 1.0) == []
+    assert doubts(150, 100.5, 1.0) == [
+        "150 rows, each seen 100.5 times: the model will learn them by heart; add rows",
+    ]
     assert doubts(99, 6, 0.01) == [
         "99 rows, each seen 6 times: the model will learn them by heart; add rows",
         "the model's loss on the first step's rows is 0.01 nats per label before training: there is nothing left to "
