@@ -71,6 +71,7 @@ class SftevalLM(HFLM):  # type: ignore[misc]  # lm-eval is untyped
         "delta": "a checkpoint or an adapter",
         "autogptq": "weights in safetensors",
         "gptqmodel": "weights in safetensors",
+        "trust_remote_code": "a model that transformers knows: no code of a checkpoint is run",
     }
 
     def __init__(self, pretrained: Any, backend: str = "default", **kwargs: Any) -> None:

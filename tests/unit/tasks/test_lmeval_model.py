@@ -148,6 +148,7 @@ def test_the_cache_tells_settings_apart(evaluate: Any, tmp_path: Path, monkeypat
     ("arguments", "message"),
     [
         (",parallelize=True", "found True; expected one device"),
+        (",trust_remote_code=True", "found True; expected a model that transformers knows"),
         (",softmax_dtype=float32", "model_args softmax_dtype: found 'float32'"),
         (",think_end_token=7", "found a token id; expected the token's text"),
         (",peft=.", "found no adapter_model.safetensors; expected adapter weights in safetensors"),
