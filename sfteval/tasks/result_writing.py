@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def write_results(samples: Sequence[Sample], manifest: Manifest, folder: Path) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     date = manifest.started.replace(":", "-")
-    tasks = sorted({sample.task for sample in samples})
-    by_task = {task: [s for s in samples if s.task == task] for task in tasks}
-    metrics = {task: _metrics(by_task[task][0].suite, task, manifest.metrics) for task in tasks}
+    by_task = _by_task(samples)
+    tasks = sorted(by_task)
+    metrics = {task: _metrics(mine[0].suite, mine[0].task, manifest.metrics) for task, mine in by_task.items()}
     document = {
         "results": {task: _means(by_task[task], metrics[task]) | {"alias": task} for task in tasks},
         "group_subtasks": {task: [] for task in tasks},
@@ -58,6 +59,17 @@ def write_results(samples: Sequence[Sample], manifest: Manifest, folder: Path) -
         rows = (json.dumps(_row(i, sample), ensure_ascii=False) for i, sample in enumerate(by_task[task]))
         files[-1].write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", errors="backslashreplace")
     return files
+
+
+def _by_task(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Return samples by task; a task that several suites ask (0-shot and 5-shot) is a task of each."""
+    places = {(sample.suite, sample.task) for sample in samples}
+    suites = Counter(task for _, task in places)
+    names = {(suite, task): task if suites[task] == 1 else f"{suite}-{task}" for suite, task in places}
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(names[sample.suite, sample.task], []).append(sample)
+    return found
 
 
 def _metrics(suite: str, task: str, metrics: Mapping[str, MetricInfo]) -> dict[str, MetricInfo]:

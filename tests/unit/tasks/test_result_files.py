@@ -141,3 +141,23 @@ def test_texts_may_hold_line_separators(written: Any) -> None:
     samples.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     found = [sample.output for sample in load_results(out, {}).samples if sample.task == "sums"]
     assert "one\u2028two\u0085three" in found
+
+
+def test_one_task_of_two_suites_is_written_as_two(folder: Path, tmp_path: Path) -> None:
+    """0-shot and 2-shot are two results; pooled, their mean would be nobody's."""
+    own = folder / "own"
+    shutil.copytree(folder / "tasks", own / "tasks")
+    for suite, shots in (("zero", 0), ("two", 2)):
+        block = f"{{tasks: [animals], include_path: tasks, num_fewshot: {shots}}}"
+        text = f"suite: {suite}\nlm_eval: {block}\ngates:\n  - {{check: acc, at_least: 0}}\n"
+        (own / f"{suite}.suite.yaml").write_text(text)
+    run = evaluate_model(str(TINY), [own], tmp_path / "runs").run
+    files = export_run(tmp_path / "runs", run.manifest.run_id, tmp_path / "out")["files"]
+    document = json.loads(Path(files[0]).read_text())
+    assert set(document["results"]) == {"zero-animals", "two-animals"}
+    for suite in ("zero", "two"):
+        scores = [sample.scores["acc"] for sample in run.samples if sample.suite == suite]
+        assert document["results"][f"{suite}-animals"]["acc,none"] == pytest.approx(sum(scores) / 20)
+        assert document["n-samples"][f"{suite}-animals"]["effective"] == 20
+    back = load_results(tmp_path / "out", {})
+    assert {sample.task for sample in back.samples} == {"zero-animals", "two-animals"}
