@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sfteval.engine.attention import Plan, UnsupportedModelError, attending, attention_configs
+from sfteval.engine.few_rows import FewRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,6 +67,7 @@ class Wiring:
         self.device: torch.device = self.causal.get_input_embeddings().weight.device
         self._width = max(1, int(self.causal.get_input_embeddings().weight.shape[0]))
         self._configs = attention_configs(self.causal)
+        self._few_rows = FewRows(self.causal)
         self._output: type[Any] | None = None
 
     def hidden(
@@ -81,7 +83,7 @@ class Wiring:
         """
         if self.voices is not None:
             self.voices.names = list(names)
-        with attending(self._configs, plan):
+        with attending(self._configs, plan), self._few_rows.quick(tokens.numel()):
             out = self.body(input_ids=tokens.to(self.device), position_ids=positions.to(self.device), use_cache=False)
         self._output = type(out)
         return out[0]  # type: ignore[no-any-return]
@@ -91,7 +93,7 @@ class Wiring:
         size = max(16, min(ROW_CHUNK, CHUNK_LOGITS // self._width))
         for start in range(0, len(rows), size):
             chunk = rows[start : start + size]
-            with self._replaying(chunk[None]):
+            with self._replaying(chunk[None]), self._few_rows.quick(len(chunk)):
                 ids = torch.zeros((1, len(chunk)), dtype=torch.long, device=self.device)
                 logits = self.causal(input_ids=ids, use_cache=False).logits[0]
             yield slice(start, start + len(chunk)), logits.float()
