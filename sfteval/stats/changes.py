@@ -30,8 +30,8 @@ from sfteval.stats.power import samples_to_pass, smallest_detectable_drop
 from sfteval.stats.unbounded import FEWEST_DISTINCT, FEWEST_UNITS, away_from_mode
 
 Floats = NDArray[np.float64]
-STEPS = 40
-"""Halvings of the range of drops: answers are good to a 10^12th of the score's range."""
+STEPS = 22
+"""Halvings of the range of drops: answers are good to a millionth of the score's range."""
 MOST_UNITS = 2**40
 """More units than that are none at all."""
 
