@@ -93,7 +93,8 @@ class Peer:
 
 
 def arguments(generation: Any) -> dict[str, Any]:
-    return {"until": list(generation.stop), "max_gen_toks": generation.max_tokens, "do_sample": False}
+    least = {"min_new_tokens": generation.min_tokens} if generation.min_tokens else {}
+    return {"until": list(generation.stop), "max_gen_toks": generation.max_tokens, "do_sample": False, **least}
 
 
 def model_length(model: Any) -> int:

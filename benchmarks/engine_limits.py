@@ -24,7 +24,7 @@ from sfteval.backends.tokenization import HubTokenization
 from sfteval.engine import trie
 from sfteval.records import Score
 
-GENERATING = {"gsm8k_5shot", "ifeval_greedy"}
+GENERATING = {"gsm8k_5shot", "ifeval_greedy", "decode_64_rows"}
 
 
 class Encoding:

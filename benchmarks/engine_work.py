@@ -170,8 +170,9 @@ def wikitext(source: Source) -> Work:
     return Work("wikitext2_rolling", found, [])
 
 
-def generation(source: Source, name: str, texts: list[str], stop: tuple[str, ...], tokens: int) -> Work:
-    settings = Generation(max_tokens=min(tokens, source.new_tokens or tokens), stop=stop)
+def generation(source: Source, name: str, texts: list[str], stop: tuple[str, ...], tokens: int, least: int = 0) -> Work:
+    most = min(tokens, source.new_tokens or tokens)
+    settings = Generation(max_tokens=most, min_tokens=min(least, most), stop=stop)
     prompts = [tuple(source.peer.tok_encode(text)) for text in texts]
     return Work(name, [[Generate(str(i), prompt, settings)] for i, prompt in enumerate(prompts)], texts)
 
@@ -190,6 +191,13 @@ def ifeval(source: Source) -> Work:
     return generation(source, "ifeval_greedy", texts, (), 256)
 
 
+def decoding(source: Source) -> Work:
+    """64 rows that stay together to the end, nearly nothing but decoding: the first words of questions, 128 tokens."""
+    rows = limited(arc_rows(source), source, 64)
+    texts = [" ".join(row["question"].split()[:4]) for row in rows]
+    return generation(source, "decode_64_rows", texts, (), 128, least=128)
+
+
 WORKS: dict[str, Callable[[Source], Work]] = {
     "hellaswag_0shot": hellaswag,
     "arc_easy_0shot": arc_zero_shot,
@@ -199,5 +207,6 @@ WORKS: dict[str, Callable[[Source], Work]] = {
     "wikitext2_rolling": wikitext,
     "gsm8k_5shot": gsm8k,
     "ifeval_greedy": ifeval,
+    "decode_64_rows": decoding,
     "arc_easy_5shot_base_and_lora": arc_candidate,
 }
