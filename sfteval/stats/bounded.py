@@ -47,12 +47,20 @@ class BoundedMeanTest:
 
     @classmethod
     def of(cls, values: Floats, weights: Floats, ceilings: Floats) -> "BoundedMeanTest":
-        """Build the test from independent values, their weights and ceilings, each of shape (n,)."""
+        """Build the test from independent values, their weights and ceilings, each of shape (n,).
+
+        Values that share weight and ceiling are counted, not repeated: a family of binary scores has a handful.
+        """
         if (weights == weights[0]).all() and (ceilings == ceilings[0]).all():
             distinct, counts = np.unique(values, return_counts=True)
             same = np.ones(len(distinct))
             return cls(distinct, weights[0] * same, counts.astype(float), ceilings[0] * same)
-        return cls(values, weights, np.ones(len(values)), ceilings)
+        codes = np.zeros(len(values), dtype=np.intp)
+        for place in (weights, ceilings, values):
+            found, code = np.unique(place, return_inverse=True)
+            codes = codes * len(found) + code
+        _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+        return cls(values[first], weights[first], counts.astype(float), ceilings[first])
 
     def pvalue(self, null: float) -> float:
         """Return the p-value of "mean >= null"."""

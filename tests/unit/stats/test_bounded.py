@@ -90,6 +90,20 @@ def test_bounds_do_not_depend_on_order_or_on_merging() -> None:
     assert BoundedMeanTest(values, weights, weights, weights).bound(0.05) == pytest.approx(merged, abs=1e-9)
 
 
+def test_values_of_unequal_weight_are_counted_where_all_that_matters_is_equal() -> None:
+    values, weights = np.array([1.0, 0.0, 1.0, 1.0, 0.0]), np.array([1.0, 2.0, 1.0, 2.0, 2.0])
+    ceilings = np.array([1.0, 1.0, 1.0, 1.5, 1.0])
+    merged = BoundedMeanTest.of(values, weights, ceilings)
+    assert sorted(zip(merged.values, merged.weights, merged.ceilings, merged.counts, strict=True)) == [
+        (0.0, 2.0, 1.0, 2.0),
+        (1.0, 1.0, 1.0, 2.0),
+        (1.0, 2.0, 1.5, 1.0),
+    ]
+    repeated = BoundedMeanTest(values, weights, np.ones(5), ceilings)
+    assert merged.bound(0.05) == pytest.approx(repeated.bound(0.05), abs=1e-9)
+    assert merged.pvalue(0.8) == pytest.approx(repeated.pvalue(0.8), abs=1e-12)
+
+
 def test_equal_values_at_the_ceiling_are_bounded_by_it() -> None:
     assert unit_test([1.0, 1.0]).bound(0.05) == 1.0
     assert unit_test([1.0, 1.0]).pvalue(1.0) == 1.0
