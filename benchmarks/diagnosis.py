@@ -1,6 +1,6 @@
 """Plant faults of fine-tuning in real trainings of the tiny base, gate them, and see which cause is named first.
 
-    python benchmarks/diagnosis.py [--seeds 2] [--only never_stops,clean] [--out DIR] [--json]
+    python benchmarks/diagnosis.py [--seeds 2] [--first-seed 0] [--only never_stops,clean] [--out DIR] [--json]
 
 A good release is trained and promoted; each fault is planted in a training of its own and judged against base and that
 release, as `pytest suites/` does. Prints a confusion table: planted against the cause that most objecting gates of the
@@ -144,6 +144,7 @@ FAULTS: dict[str, dict[str, object]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0, help="another one than 0 or 1: seeds no rule was tuned on")
     parser.add_argument("--only", help="comma-separated faults")
     parser.add_argument("--out", type=Path, help="folder to work in; kept")
     parser.add_argument("--json", action="store_true")
@@ -158,7 +159,7 @@ def main() -> None:
     table: dict[str, Counter[str]] = {name: Counter() for name in names}
     beside: dict[str, Counter[str]] = {name: Counter() for name in names}
     for name in names:
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             fault = FAULTS[name]
             checkpoint = train(project, f"{fault.get('as', name)}-{seed}", fault, seed=100 + seed)
             rows = gate(project, f"{name}-{seed}", checkpoint, "promoted", str(fault.get("suites", "suites")))
