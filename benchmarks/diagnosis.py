@@ -89,7 +89,8 @@ def lengthened(rows: Rows, _: Random) -> Rows:
 def without_stops() -> Iterator[None]:
     """Teach another word in place of every end of turn, past the guards that refuse it.
 
-    Leaving the label out is not enough here: the base ends a text after a record by itself.
+    Leaving the label out is not enough here: the base ends a text after a record by itself. Encodings are neither taken
+    from the cache, which has sound ones of the same rows, nor left there.
     """
     from sfteval.train import dataset
 
@@ -102,7 +103,8 @@ def without_stops() -> Iterator[None]:
         labels = tuple(random.choice(words) if place in ends else label for place, label in enumerate(encoded.labels))
         return replace(encoded, labels=labels)
 
-    with mock.patch.object(dataset, "encode", cut), mock.patch("sfteval.train.preflight.check_labels"):
+    no_cache = mock.patch("sfteval.pipeline.training.encodings_dir", return_value=None)
+    with mock.patch.object(dataset, "encode", cut), mock.patch("sfteval.train.preflight.check_labels"), no_cache:
         yield
 
 
