@@ -1,7 +1,7 @@
 """Linear layers for a handful of rows on a CPU: the last rows of a batch, a suite of ten samples.
 
-A product x·Wᵀ of 2 to 16 rows runs at half of the memory's speed or less in torch 2.13's float32 kernels; asked for as
-W·xᵀ, with the rows padded to a power of two, it comes near it (`benchmarks/few_rows.py`).
+A product x·Wᵀ of 2 to 4 rows runs at half of the memory's speed in torch 2.13's float32 kernels; asked for as W·xᵀ,
+with the rows padded to a power of two, it comes near it (`benchmarks/few_rows.py`).
 """
 
 from __future__ import annotations
