@@ -114,16 +114,18 @@ def answers(table: tuple[int, int, int], alpha: float, margin: float) -> tuple[f
     n, gains, losses = table
     candidate, reference = np.repeat([1.0, 0.0, 1.0], [gains, losses, n - gains - losses]), np.ones(n)
     reference[:gains] = 0.0
-    estimate = stats.paired_difference(candidate, reference, alpha=alpha)
-    return estimate.low, estimate.high, stats.drop_pvalue(candidate, reference, margin=margin)
+    paired = stats.Paired(candidate, reference)
+    estimate = paired.difference(alpha)
+    return estimate.low, estimate.high, paired.drop_pvalue(margin)
 
 
 def pooled(gate: Gate, scores: dict[str, tuple[np.ndarray, np.ndarray]]) -> Comparison:
     """Compare one family as `sfteval.compare` does."""
     named = [(scores[member.node], (member.suite, member.task)) for member in gate.members]
     strata = [stats.Stratum(*sides, np.arange(len(sides[0])), place) for sides, place in named]
-    estimate = stats.stratified_difference(strata, alpha=gate.alpha)
-    p_value = stats.stratified_drop_pvalue(strata, margin=gate.threshold)
+    family = stats.Family(strata)
+    estimate = family.difference(gate.alpha)
+    p_value = family.drop_pvalue(gate.threshold)
     return Comparison(gate, estimate.n, low=estimate.low, high=estimate.high, p_value=p_value)
 
 

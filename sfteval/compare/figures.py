@@ -122,11 +122,10 @@ def _single(gate: Gate, candidate: Parts) -> Comparison:
 
 def _paired(gate: Gate, pairs: Pairs, gates_in_plan: int) -> Comparison:
     ours, theirs, clusters, (lower, upper) = pairs.candidate, pairs.reference, pairs.clusters, pairs.bounds
-    estimate = stats.paired_difference(ours, theirs, clusters=clusters, lower=lower, upper=upper, alpha=gate.alpha)
-    p_value = stats.drop_pvalue(ours, theirs, margin=_fail_margin(gate), clusters=clusters, lower=lower, upper=upper)
+    paired = stats.Paired(ours, theirs, clusters=clusters, lower=lower, upper=upper)
+    estimate, p_value = paired.difference(gate.alpha), paired.drop_pvalue(_fail_margin(gate))
     low, high = sorted((pairs.sign * estimate.low, pairs.sign * estimate.high))
-    changes = stats.paired_changes(ours, theirs, clusters=clusters, lower=lower, upper=upper)
-    flips = Flips(pairs)
+    changes, flips = paired.changes, Flips(pairs)
     return Comparison(
         gate,
         n=estimate.n,
@@ -192,9 +191,8 @@ def _family(gate: Gate, members: list[Pairs], gates_in_plan: int) -> Comparison:
         together.setdefault(variants, []).append((member, pairs))
     places = Counter(_place(each[0][0]) for each in together.values())
     strata = [_stratum(each, shares=places[_place(each[0][0])] > 1) for each in together.values()]
-    estimate = stats.stratified_difference(strata, alpha=gate.alpha)
-    p_value = stats.stratified_drop_pvalue(strata, margin=gate.threshold)
-    changes = stats.stratified_changes(strata)
+    family = stats.Family(strata)
+    estimate, p_value, changes = family.difference(gate.alpha), family.drop_pvalue(gate.threshold), family.changes
     flips = JoinedFlips([Flips(pairs) for pairs in members])
     return Comparison(
         gate,

@@ -50,51 +50,77 @@ class Stratum:
     upper: float | None = 1.0
 
 
-def stratified_difference(strata: Sequence[Stratum], alpha: float = 0.05) -> PairedEstimate:
-    """Estimate the weighted mean of the strata's differences.
+class Family:
+    """The strata, checked and grouped once for every question about them; it answers as `Paired` does.
 
     Args:
         strata: the family's members, at least one.
-        alpha: error rate of each one-sided bound.
-
-    Returns:
-        The estimate; ``n`` and ``clusters`` are totals, ``reference`` and ``candidate`` weighted means.
 
     Raises:
         ValueError: no strata, a weight that is not positive, strata that share a place and do not name their
-            clusters, or scores that `paired_difference` refuses.
+            clusters, or scores that `Paired` refuses.
     """
-    check_alpha(alpha)
-    places = _members(strata)
-    flat, units = [member for members in places.values() for member in members], _units(places)
-    tests = units.tests
-    low, high = tests.bounds(alpha)
-    return PairedEstimate(
-        n=sum(len(member.new) for member in flat),
-        clusters=len(units.values),
-        reference=sum(member.weight * float(member.old.mean()) for member in flat),
-        candidate=sum(member.weight * float(member.new.mean()) for member in flat),
-        difference=sum(member.weight * float((member.new - member.old).mean()) for member in flat),
-        low=low,
-        high=high,
-        alpha=alpha,
-        method=f"{tests.method}, {len(flat)} strata",
-    )
+
+    def __init__(self, strata: Sequence[Stratum]) -> None:
+        """Check the strata and group their samples."""
+        places = _members(strata)
+        self._members = [member for members in places.values() for member in members]
+        self._units = _units(places)
+        self._tests = self._units.tests
+
+    def difference(self, alpha: float = 0.05) -> PairedEstimate:
+        """Estimate the weighted mean of the strata's differences.
+
+        Args:
+            alpha: error rate of each one-sided bound.
+
+        Returns:
+            The estimate; ``n`` and ``clusters`` are totals, ``reference`` and ``candidate`` weighted means.
+
+        Raises:
+            ValueError: alpha outside (0, 0.5].
+        """
+        check_alpha(alpha)
+        low, high = self._tests.bounds(alpha)
+        return PairedEstimate(
+            n=sum(len(member.new) for member in self._members),
+            clusters=len(self._units.values),
+            reference=sum(member.weight * float(member.old.mean()) for member in self._members),
+            candidate=sum(member.weight * float(member.new.mean()) for member in self._members),
+            difference=sum(member.weight * float((member.new - member.old).mean()) for member in self._members),
+            low=low,
+            high=high,
+            alpha=alpha,
+            method=f"{self._tests.method}, {len(self._members)} strata",
+        )
+
+    def drop_pvalue(self, margin: float) -> float:
+        """Return the p-value of "the family's difference is at least -margin".
+
+        A small value proves a drop larger than ``margin``; it is at most alpha exactly when the upper bound of
+        `difference` at that alpha lies below -margin.
+        """
+        return self._tests.below.pvalue(-margin)
+
+    @property
+    def changes(self) -> Changes:
+        """How the family's pairs differ, which says what their comparison can show."""
+        return Changes.of(self._units.values, self._units.weights, self._units.reaches)
+
+
+def stratified_difference(strata: Sequence[Stratum], alpha: float = 0.05) -> PairedEstimate:
+    """Return `Family.difference`, where it is the only question; arguments and errors as there."""
+    return Family(strata).difference(alpha)
 
 
 def stratified_drop_pvalue(strata: Sequence[Stratum], margin: float) -> float:
-    """Return the p-value of "the family's difference is at least -margin".
-
-    A small value proves a drop larger than ``margin``; it is at most alpha exactly when the upper bound of
-    `stratified_difference` at that alpha lies below -margin. Errors as there.
-    """
-    return _units(_members(strata)).tests.below.pvalue(-margin)
+    """Return `Family.drop_pvalue`, where it is the only question; arguments and errors as there."""
+    return Family(strata).drop_pvalue(margin)
 
 
 def stratified_changes(strata: Sequence[Stratum]) -> Changes:
-    """Return how the family's pairs differ, which says what their comparison can show. Errors as above."""
-    units = _units(_members(strata))
-    return Changes.of(units.values, units.weights, units.reaches)
+    """Return `Family.changes`, where it is the only question; errors as there."""
+    return Family(strata).changes
 
 
 @dataclass(frozen=True)

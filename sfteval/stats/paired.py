@@ -12,13 +12,14 @@ cluster means (`sfteval.stats.bounded`); scores without bounds get the skewness-
 
 from dataclasses import dataclass
 from math import inf
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sfteval.stats.binary import PairedBinaryTest
 from sfteval.stats.changes import Changes
-from sfteval.stats.clusters import Clusters, Units, check_alpha, group, paired_scores
+from sfteval.stats.clusters import Clusters, check_alpha, group, paired_scores
 from sfteval.stats.means import MeanTests, bounded_mean_tests, unbounded_mean_tests
 
 Floats = NDArray[np.float64]
@@ -51,16 +52,8 @@ class PairedEstimate:
     method: str
 
 
-def paired_difference(
-    candidate: ArrayLike,
-    reference: ArrayLike,
-    *,
-    clusters: Clusters | None = None,
-    lower: float | None = 0.0,
-    upper: float | None = 1.0,
-    alpha: float = 0.05,
-) -> PairedEstimate:
-    """Estimate how much better the candidate is than the reference.
+class Paired:
+    """Two models' scores on the same samples, checked and grouped once for every question about them.
 
     Args:
         candidate: the candidate's scores, shape (n,).
@@ -69,101 +62,116 @@ def paired_difference(
             count by their number of samples, so the estimate is the mean over samples.
         lower: smallest possible score; None (with ``upper`` None) when scores are unbounded.
         upper: largest possible score.
-        alpha: error rate of each one-sided bound.
-
-    Returns:
-        The estimate; its bounds are infinite when unbounded scores are too few to judge.
 
     Raises:
-        ValueError: unequal lengths, no samples, NaN, scores outside their bounds, alpha outside (0, 0.5].
+        ValueError: unequal lengths, no samples, NaN, scores outside their bounds.
     """
-    check_alpha(alpha)
-    new, old = paired_scores(candidate, reference, lower, upper)
-    units = group(new - old, clusters)
-    tests = _tests(new, old, units, lower, upper)
-    low, high = tests.bounds(alpha)
-    return PairedEstimate(
-        n=len(new),
-        clusters=len(units.means),
-        reference=float(old.mean()),
-        candidate=float(new.mean()),
-        difference=float((new - old).mean()),
-        low=low,
-        high=high,
-        alpha=alpha,
-        method=tests.method,
-    )
+
+    def __init__(
+        self,
+        candidate: ArrayLike,
+        reference: ArrayLike,
+        *,
+        clusters: Clusters | None = None,
+        lower: float | None = 0.0,
+        upper: float | None = 1.0,
+    ) -> None:
+        """Check the scores and group them."""
+        self._new, self._old = new, old = paired_scores(candidate, reference, lower, upper)
+        self._units = group(new - old, clusters)
+        self._reach = inf if lower is None or upper is None else upper - lower
+        single = len(self._units.means) == len(new) and (lower, upper) == (0.0, 1.0)
+        # Single samples that score 0 or 1: the exact test is made.
+        self._exact = single and _binary(new) and _binary(old)
+        self._tests = self._made()
+
+    def _made(self) -> MeanTests:
+        means, sizes = self._units.means, self._units.sizes
+        if self._reach == inf:
+            return unbounded_mean_tests(means, sizes)
+        if self._exact:
+            n, gains, losses = len(means), int(np.count_nonzero(means > 0)), int(np.count_nonzero(means < 0))
+            return MeanTests(PairedBinaryTest(n, gains, losses), PairedBinaryTest(n, losses, gains))
+        spread = np.full(len(means), self._reach)
+        return bounded_mean_tests(means, sizes, -spread, spread)
+
+    def difference(self, alpha: float = 0.05) -> PairedEstimate:
+        """Estimate how much better the candidate is than the reference.
+
+        Args:
+            alpha: error rate of each one-sided bound.
+
+        Returns:
+            The estimate; its bounds are infinite when unbounded scores are too few to judge.
+
+        Raises:
+            ValueError: alpha outside (0, 0.5].
+        """
+        check_alpha(alpha)
+        low, high = self._tests.bounds(alpha)
+        return PairedEstimate(
+            n=len(self._new),
+            clusters=len(self._units.means),
+            reference=float(self._old.mean()),
+            candidate=float(self._new.mean()),
+            difference=float((self._new - self._old).mean()),
+            low=low,
+            high=high,
+            alpha=alpha,
+            method=self._tests.method,
+        )
+
+    def drop_pvalue(self, margin: float) -> float:
+        """Return the p-value of "the difference is at least -margin".
+
+        A small value proves a drop larger than ``margin``. It is at most alpha exactly when the upper bound of
+        `difference` at that alpha lies below -margin.
+        """
+        return self._tests.below.pvalue(-margin)
+
+    def gain_pvalue(self, by: float) -> float:
+        """Return the p-value of "the difference is at most ``by``".
+
+        A small value proves a gain larger than ``by``. It is at most alpha exactly when the lower bound of
+        `difference` at that alpha lies above ``by``.
+        """
+        return self._tests.above.pvalue(-by)
+
+    @property
+    def changes(self) -> Changes:
+        """How the pairs differ, which says what their comparison can show."""
+        reaches = np.full(len(self._units.means), self._reach)
+        return Changes.of(self._units.means, self._units.sizes, reaches, binary=self._exact)
 
 
-def drop_pvalue(
-    candidate: ArrayLike,
-    reference: ArrayLike,
-    *,
-    margin: float,
-    clusters: Clusters | None = None,
-    lower: float | None = 0.0,
-    upper: float | None = 1.0,
-) -> float:
-    """Return the p-value of "the difference is at least -margin".
+class Kind(TypedDict, total=False):
+    """What `Paired` has to know of scores."""
 
-    A small value proves a drop larger than ``margin``. It is at most alpha exactly when the upper bound of
-    `paired_difference` at that alpha lies below -margin. Arguments and errors as there.
-    """
-    new, old = paired_scores(candidate, reference, lower, upper)
-    return _tests(new, old, group(new - old, clusters), lower, upper).below.pvalue(-margin)
+    clusters: Clusters | None
+    lower: float | None
+    upper: float | None
 
 
-def gain_pvalue(
-    candidate: ArrayLike,
-    reference: ArrayLike,
-    *,
-    by: float,
-    clusters: Clusters | None = None,
-    lower: float | None = 0.0,
-    upper: float | None = 1.0,
-) -> float:
-    """Return the p-value of "the difference is at most ``by``".
-
-    A small value proves a gain larger than ``by``. It is at most alpha exactly when the lower bound of
-    `paired_difference` at that alpha lies above ``by``. Arguments and errors as there.
-    """
-    new, old = paired_scores(candidate, reference, lower, upper)
-    return _tests(new, old, group(new - old, clusters), lower, upper).above.pvalue(-by)
+def paired_difference(
+    candidate: ArrayLike, reference: ArrayLike, *, alpha: float = 0.05, **kind: Unpack[Kind]
+) -> PairedEstimate:
+    """Return `Paired.difference`, where it is the only question; arguments and errors as there."""
+    return Paired(candidate, reference, **kind).difference(alpha)
 
 
-def paired_changes(
-    candidate: ArrayLike,
-    reference: ArrayLike,
-    *,
-    clusters: Clusters | None = None,
-    lower: float | None = 0.0,
-    upper: float | None = 1.0,
-) -> Changes:
-    """Return how the pairs differ, which says what their comparison can show.
-
-    Arguments and errors as for `paired_difference`.
-    """
-    new, old = paired_scores(candidate, reference, lower, upper)
-    units = group(new - old, clusters)
-    reach = inf if lower is None or upper is None else upper - lower
-    binary = _exact(new, old, units, lower, upper)
-    return Changes.of(units.means, units.sizes, np.full(len(units.means), reach), binary=binary)
+def drop_pvalue(candidate: ArrayLike, reference: ArrayLike, *, margin: float, **kind: Unpack[Kind]) -> float:
+    """Return `Paired.drop_pvalue`, where it is the only question; arguments and errors as there."""
+    return Paired(candidate, reference, **kind).drop_pvalue(margin)
 
 
-def _tests(new: Floats, old: Floats, units: Units, lower: float | None, upper: float | None) -> MeanTests:
-    n = len(new)
-    if lower is None or upper is None:
-        return unbounded_mean_tests(units.means, units.sizes)
-    if _exact(new, old, units, lower, upper):
-        gains, losses = int(np.count_nonzero(new > old)), int(np.count_nonzero(new < old))
-        return MeanTests(PairedBinaryTest(n, gains, losses), PairedBinaryTest(n, losses, gains))
-    spread = np.full(len(units.means), upper - lower)
-    return bounded_mean_tests(units.means, units.sizes, -spread, spread)
+def gain_pvalue(candidate: ArrayLike, reference: ArrayLike, *, by: float, **kind: Unpack[Kind]) -> float:
+    """Return `Paired.gain_pvalue`, where it is the only question; arguments and errors as there."""
+    return Paired(candidate, reference, **kind).gain_pvalue(by)
 
 
-def _exact(new: Floats, old: Floats, units: Units, lower: float | None, upper: float | None) -> bool:
-    """Say whether the exact test is made: single samples that score 0 or 1."""
-    return len(units.means) == len(new) and (lower, upper) == (0.0, 1.0) and _binary(new) and _binary(old)
+def paired_changes(candidate: ArrayLike, reference: ArrayLike, **kind: Unpack[Kind]) -> Changes:
+    """Return `Paired.changes`, where it is the only question; arguments and errors as there."""
+    return Paired(candidate, reference, **kind).changes
 
 
 def _binary(scores: Floats) -> bool:

@@ -14,8 +14,10 @@ def test_public_names() -> None:
     assert sfteval.stats.__all__ == [
         "SETTLED",
         "Changes",
+        "Family",
         "FiniteEstimate",
         "MeanEstimate",
+        "Paired",
         "PairedBinaryTest",
         "PairedEstimate",
         "Stratum",
