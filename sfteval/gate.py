@@ -99,23 +99,25 @@ def _improves(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
 def _at_least(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
     low, high = _mean(c)
-    wanted = f"the floor {c.gate.threshold:.3g}"
-    if low >= c.gate.threshold:
-        return VerdictKind.PASS, f"{_value(c)} is at or above {wanted}"
-    if high >= c.gate.threshold:
-        return VerdictKind.INCONCLUSIVE, f"{_value(c)} so far, in all {low:.3g} to {high:.3g}: {wanted} is in between"
-    return VerdictKind.FAIL, f"{_value(c)} is below {wanted}"
+    return _level(c, low >= c.gate.threshold, high >= c.gate.threshold, ("floor", "above", "below"))
 
 
 def _at_most(c: Comparison, adjusted: float | None) -> tuple[VerdictKind, str]:
     del adjusted
     low, high = _mean(c)
-    wanted = f"the ceiling {c.gate.threshold:.3g}"
-    if high <= c.gate.threshold:
-        return VerdictKind.PASS, f"{_value(c)} is at or below {wanted}"
-    if low <= c.gate.threshold:
+    return _level(c, high <= c.gate.threshold, low <= c.gate.threshold, ("ceiling", "below", "above"))
+
+
+def _level(c: Comparison, surely: bool, possibly: bool, words: tuple[str, str, str]) -> tuple[VerdictKind, str]:
+    """Return the verdict on a floor or ceiling: its name, and the words for the right side and the wrong one."""
+    name, right, wrong = words
+    wanted = f"the {name} {c.gate.threshold:.3g}"
+    if surely:
+        return VerdictKind.PASS, f"{_value(c)} is at or {right} {wanted}"
+    if possibly:
+        low, high = _mean(c)
         return VerdictKind.INCONCLUSIVE, f"{_value(c)} so far, in all {low:.3g} to {high:.3g}: {wanted} is in between"
-    return VerdictKind.FAIL, f"{_value(c)} is above {wanted}"
+    return VerdictKind.FAIL, f"{_value(c)} is {wrong} {wanted}"
 
 
 def _mean(c: Comparison) -> tuple[float, float]:

@@ -30,6 +30,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
 from sfteval.backends.identity import NUMERICS, VOLATILE
+from sfteval.backends.tokenization import special_ids
 from sfteval.engine import Engine, ModelLimits
 from sfteval.errors import EngineError, Fault, InputError
 from sfteval.keys import content_key
@@ -201,9 +202,7 @@ class SftevalLM(HFLM):  # type: ignore[misc]  # lm-eval is untyped
             config = self.model.generation_config
             ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
             stops = frozenset(end for end in (*ends, self.eot_token_id) if end is not None)
-            added = self.tokenizer.added_tokens_decoder.items()
-            special = {token.content: number for number, token in added if token.special}
-            limits = ModelLimits(len(self.tokenizer), self.max_length, stops, special=special)
+            limits = ModelLimits(len(self.tokenizer), self.max_length, stops, special=special_ids(self.tokenizer))
             self._engine = Engine(self.model, limits=limits, decode=lambda ids: self.tok_decode(list(ids)))
         return self._engine
 

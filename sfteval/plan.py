@@ -123,14 +123,13 @@ def _expected(
     """Return how two models of which neither is worse differ, and whether that was measured; None if nobody knows."""
     samples, clusters = size
     reach = inf if metric.lower is None or metric.upper is None else metric.upper - metric.lower
-    if known is None and reach == inf:
-        return None
-    share = ASSUMED_DISCORDANCE if known is None else known["discordance"]
-    change, square = share * reach, share * reach**2
     if known is not None and "mean_square" in known:
         change, square = known["mean_change"], known["mean_square"]
     elif reach == inf:
         return None
+    else:
+        share = ASSUMED_DISCORDANCE if known is None else known["discordance"]
+        change, square = share * reach, share * reach**2
     binary = samples == clusters and reach == 1.0 and change == square
     expected = Changes.expected(clusters, change, square, reach=reach, binary=binary)
     return expected, "assumed" if known is None else "measured"

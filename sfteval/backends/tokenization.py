@@ -70,8 +70,7 @@ class HubTokenization:
         self._tokenizer.chat_template = self.template
         self.prefix_token = self._prefix_token()
         self._prefix_text = str(self._tokenizer.decode([self.prefix_token]))
-        added = self._tokenizer.added_tokens_decoder.items()
-        self.special = {token.content: number for number, token in added if token.special}
+        self.special = special_ids(self._tokenizer)
         self._control, self._markup = _control_tokens(self._tokenizer, self.template)
         fixed = _ids(generation_eos((reference.base or reference).path, config)) | _ids(self._tokenizer.eos_token_id)
         self._end = self._turn_end() if self.template else None
@@ -195,6 +194,11 @@ class HubTokenization:
             return None
         ids = self.encode_rendered(after.lstrip())
         return ids[0] if ids and ids[0] in self._tokenizer.added_tokens_decoder else None
+
+
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """Return the ids of the special tokens, which decoding leaves out, by their text."""
+    return {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
 def _ids(value: int | Sequence[int] | None) -> set[int]:

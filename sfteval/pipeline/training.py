@@ -42,16 +42,12 @@ def train_from(
     if config.sweep is not None:
         do = "Run sfteval train --sweep, or remove the block"
         raise InputError(Fault(str(path), "a 'sweep' that a single training would ignore", "no sweep", do))
-    config = config_into(config, output)
+    if output is not None:
+        config = config.model_copy(update={"output": str(output)})
     source = source_of(config, resolve(config.model, relative_to=path.parent))
     watch = _watch(config, source, live=progress, say=say)
     protected, cache = protected_by(config), encodings_dir()
     return train(config, source, progress=progress, watch=watch, protected=protected, cache=cache, say=say)
-
-
-def config_into(config: TrainingConfig, output: Path | None) -> TrainingConfig:
-    """Return the config with another output folder, or as it is."""
-    return config if output is None else config.model_copy(update={"output": str(output)})
 
 
 def speaks() -> bool:
