@@ -51,6 +51,11 @@ class Fault:
         return f"{text}. {self.do}" if self.do else text
 
 
+def reason_of(error: Exception) -> str:
+    """Return the system's words for what went wrong, where the exception has any, else its own."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class SftevalError(Exception):
     """Root of the tree. `exit_code` is what a command ends with."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from sfteval.errors import Fault, InputError
+from sfteval.errors import Fault, InputError, reason_of
 from sfteval.shipped import shipped
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def scaffold(folder: Path) -> list[str]:
         for source, target in wanted:
             lines += _copy(source, target)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise InputError(Fault(str(error.filename or folder), reason, "a folder that can be written")) from None
     return [*lines, "Next: sfteval train finance.yaml, then pytest suites/ --candidate models/<the new folder>"]
 

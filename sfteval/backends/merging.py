@@ -20,7 +20,7 @@ from sfteval.backends.loading import attach, load_base, load_full, resize_for, s
 from sfteval.backends.references import Kind, ModelReference, resolve
 from sfteval.backends.tokenizer_files import load_tokenizer
 from sfteval.backends.weight_files import read_json
-from sfteval.errors import DiskError, Fault, InputError, ModelError
+from sfteval.errors import DiskError, Fault, InputError, ModelError, reason_of
 from sfteval.records import MERGE_TOLERANCE, MergeDifference
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def merge_adapter(reference: ModelReference, out: Path, inputs: Sequence[Sequenc
         (partial / "training.json").write_text(_manifest(reference, difference, weights), encoding="utf-8")
         partial.rename(out)
     except (OSError, SafetensorError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise DiskError(out, found, "room for the merged checkpoint") from None
+        raise DiskError(out, reason_of(error), "room for the merged checkpoint") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return difference

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import DiskError, Fault, InputError
+from sfteval.errors import DiskError, Fault, InputError, reason_of
 from sfteval.pipeline.promotion import current_user
 from sfteval.store import RunStore
 from sfteval.waivers import read_waivers
@@ -134,4 +134,4 @@ def _append(file: Path, section: str, entry: Mapping[str, Any]) -> None:
         waiting.write_text(out, encoding="utf-8")
         waiting.replace(file)
     except OSError as error:
-        raise DiskError(file, error.strerror or str(error), "a place that can be written") from None
+        raise DiskError(file, reason_of(error), "a place that can be written") from None

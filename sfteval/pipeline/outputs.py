@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import EXIT_SHIP, DiskError
+from sfteval.errors import EXIT_SHIP, DiskError, reason_of
 from sfteval.pipeline.promotion import promote
 from sfteval.pipeline.site import build_site
 from sfteval.report.files import write_summary, write_verdicts
@@ -69,4 +69,4 @@ def _append(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
-        raise DiskError(path, error.strerror or str(error), "a place that can be written") from None
+        raise DiskError(path, reason_of(error), "a place that can be written") from None

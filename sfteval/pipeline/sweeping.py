@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.backends import resolve
 from sfteval.backends.cache import encodings_dir
-from sfteval.errors import DiskError, Fault, InputError
+from sfteval.errors import DiskError, Fault, InputError, reason_of
 from sfteval.keys import content_key, file_key
 from sfteval.pipeline.audit import protected_by
 from sfteval.pipeline.commands import evaluate_model, load_given, metric_rows
@@ -151,4 +151,4 @@ def _write(place: Path, entries: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(entries, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(place)
     except OSError as error:
-        raise DiskError(place, error.strerror or str(error), "room for the sweep's results") from None
+        raise DiskError(place, reason_of(error), "room for the sweep's results") from None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import DiskError
+from sfteval.errors import DiskError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,5 +47,5 @@ def _write(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise DiskError(path, error.strerror or str(error), "a place that can be written") from None
+        raise DiskError(path, reason_of(error), "a place that can be written") from None
     return path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import DiskError, TrainingError
+from sfteval.errors import DiskError, TrainingError, reason_of
 from sfteval.quiet import library_noise_off
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def save_checkpoint(model: Any, template: ChatTemplate, source: ModelSource, fol
         generation.save_pretrained(str(folder))
         (folder / "README.md").unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise DiskError(folder, found, "room for the checkpoint") from None
+        raise DiskError(folder, reason_of(error), "room for the checkpoint") from None
 
 
 def generation_config(model: Any, template: ChatTemplate) -> Any:

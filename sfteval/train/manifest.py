@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval._version import __version__
-from sfteval.errors import DiskError
+from sfteval.errors import DiskError, reason_of
 from sfteval.keys import file_key
 from sfteval.train.surroundings import code, environment
 
@@ -36,7 +36,7 @@ def write_manifest(path: Path, entries: dict[str, Any]) -> None:
     try:
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise DiskError(path, error.strerror or str(error), "room for the training manifest") from None
+        raise DiskError(path, reason_of(error), "room for the training manifest") from None
 
 
 def read_manifest(path: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sfteval.errors import DiskError
+from sfteval.errors import DiskError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def choose(asked: Asked, model: Any, folder: Path) -> Precision:
     try:
         place.write_text(json.dumps(asdict(found)), encoding="utf-8")
     except OSError as error:
-        raise DiskError(place, error.strerror or str(error), "room for a training") from None
+        raise DiskError(place, reason_of(error), "room for a training") from None
     return found
 
 

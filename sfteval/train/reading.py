@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import Fault
+from sfteval.errors import Fault, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def read_records(source: Source, broken: Broken, *, streaming: bool = False) -> 
     try:
         yield from reader(path, broken)
     except (OSError, EOFError, zlib.error) as error:
-        broken("source", Fault(str(path), getattr(error, "strerror", None) or str(error), "a readable data file"))
+        broken("source", Fault(str(path), reason_of(error), "a readable data file"))
 
 
 def _jsonl(path: Path, broken: Broken) -> Iterator[tuple[Place, Any]]:

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
-from sfteval.errors import DiskError
+from sfteval.errors import DiskError, reason_of
 from sfteval.train.masks import Encoded, labels_of
 from sfteval.train.rows import Row, Turn
 
@@ -102,7 +102,7 @@ class DiskStore:
             self._text_file = tempfile.TemporaryFile(dir=folder, buffering=1 << 16)  # noqa: SIM115  (lives as long as this)
             self._token_file = tempfile.TemporaryFile(dir=folder, buffering=1 << 16)  # noqa: SIM115
         except OSError as error:
-            raise DiskError(folder, error.strerror or str(error), "a folder that can be written") from None
+            raise DiskError(folder, reason_of(error), "a folder that can be written") from None
         self._flushed = True
         for file in (self._text_file, self._token_file):
             weakref.finalize(self, file.close)
@@ -114,7 +114,7 @@ class DiskStore:
             self._text_file.write(text)
             self._token_file.write(array("i", item.ids).tobytes())
         except OSError as error:
-            raise DiskError(self.folder, error.strerror or str(error), "room for the rows' token ids") from None
+            raise DiskError(self.folder, reason_of(error), "room for the rows' token ids") from None
         self._texts.append(self._texts[-1] + len(text))
         self._tokens.append(self._tokens[-1] + len(item.ids) * TOKEN_BYTES)
         self._flushed = False

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from sfteval.errors import DiskError, SftevalError
+from sfteval.errors import DiskError, SftevalError, reason_of
 from sfteval.train.precision import FILE as PRECISION
 from sfteval.train.processes import in_the_first
 from sfteval.train.trained import CurvePoint
@@ -58,7 +58,7 @@ def training_folder(output: Path, name: str, key: str) -> Iterator[tuple[Path, P
         try:
             folder, lock = _claimed(output, key) or _created(output, name, key)
         except OSError as error:
-            raise DiskError(output, error.strerror or str(error), "a folder that can be written") from None
+            raise DiskError(output, reason_of(error), "a folder that can be written") from None
         locks.append(lock)
         return folder
 
@@ -144,7 +144,7 @@ def seal(path: Path, step: int, curve: Sequence[CurvePoint]) -> None:
         _to_disk(draft)
         draft.replace(path / COMPLETE)
     except OSError as error:
-        raise DiskError(path, error.strerror or str(error), "room for a checkpoint") from None
+        raise DiskError(path, reason_of(error), "room for a checkpoint") from None
     for other in path.parent.glob("checkpoint-*"):
         if other != path:
             shutil.rmtree(other, ignore_errors=True)

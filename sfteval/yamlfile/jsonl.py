@@ -11,7 +11,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import Fault
+from sfteval.errors import Fault, reason_of
 from sfteval.yamlfile.located import Located, Mark
 from sfteval.yamlfile.source import encodable
 
@@ -36,7 +36,7 @@ def read_jsonl(path: Path, where: str, faults: list[Fault], *, mend: bool = Fals
     try:
         content = _content(path)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         faults.append(Fault(where, f"a file that cannot be read ({reason})", "a readable file"))
         return
     if len(content) > MAX_FILE_BYTES:

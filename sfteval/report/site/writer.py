@@ -15,7 +15,7 @@ import shutil
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from sfteval.errors import DiskError, Fault, InputError
+from sfteval.errors import DiskError, Fault, InputError, reason_of
 from sfteval.report.charts import png, svg
 
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ class _writing:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            found = error.strerror or str(error)
+            found = reason_of(error)
             raise DiskError(self._path, found, "a place that can be written", "Free it or name another") from None
