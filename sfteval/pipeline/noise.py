@@ -21,6 +21,7 @@ from sfteval.pipeline.evaluate import Evaluation, silent
 from sfteval.pipeline.models import Models
 from sfteval.pipeline.planning import plan_files
 from sfteval.records import VerdictKind
+from sfteval.stats.clusters import group
 from sfteval.store import RunStore, write_noise
 
 if TYPE_CHECKING:
@@ -122,12 +123,10 @@ def _clustered(scores: NDArray[np.float64], names: Sequence[str]) -> dict[str, A
     """Return how the means of clusters differ between two runs: mean absolute and mean squared difference."""
     if not names:
         return {"clusters": 0, "mean_change": 0.0, "mean_square": 0.0}
-    codes = np.unique(names, return_inverse=True)[1]
-    sizes = np.bincount(codes)
-    means = [np.bincount(codes, weights=run) / sizes for run in scores]
+    means = [group(run, names).means for run in scores]
     steps = np.array([a - b for a, b in combinations(means, 2)])
     return {
-        "clusters": len(sizes),
+        "clusters": len(means[0]),
         "mean_change": float(np.abs(steps).mean()),
         "mean_square": float((steps**2).mean()),
     }
