@@ -34,7 +34,7 @@ def export(
     runs_dir: RunsDir = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """Write a run's lm-eval tasks in lm-eval's own format: results_*.json and samples_*.jsonl."""
+    """Write a run's lm-eval tasks in lm-eval's own format: `results_*.json` and `samples_*.jsonl`."""
     from sfteval.pipeline.interchange import export_run
     from sfteval.report.tables import fields_table
 
