@@ -156,9 +156,38 @@ def attend_with_mass(
             query, key, value, 0.0, False, attn_mask=bias, scale=call.scale
         )
         return out, mass
-    scale = query.shape[-1] ** -0.5 if call.scale is None else call.scale
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    if bias is not None:
-        scores = scores + bias
+    scores = _scores(call, query, key, bias).float()
     mass = scores.logsumexp(-1)
     return (scores - mass[..., None]).exp().to(value.dtype) @ value, mass
+
+
+def attend_few(
+    call: Call, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor, mass: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attend from a handful of queries to many keys, as a decoding step does.
+
+    On a CPU two batched products are quicker there than the kernel, which is made for blocks of queries.
+
+    Args:
+        call: The layer's settings; without softcap if `mass` is asked for.
+        query: As for `attend_with_mass`.
+        key: As for `attend_with_mass`.
+        value: As for `attend_with_mass`.
+        bias: As for `attend_with_mass`; every query sees a key.
+        mass: Whether the log of the summed exponentials is wanted.
+
+    Returns:
+        Output as of `attend_with_mass`, and the mass if asked for.
+    """
+    if query.device.type != "cpu" or query.dtype is not torch.float32 or call.softcap is not None:
+        return (
+            attend_with_mass(call, query, key, value, bias) if mass else (attend(call, query, key, value, bias), None)
+        )
+    scores = _scores(call, query, key, bias)
+    return scores.softmax(-1) @ value, scores.logsumexp(-1) if mass else None
+
+
+def _scores(call: Call, query: torch.Tensor, key: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    scale = query.shape[-1] ** -0.5 if call.scale is None else call.scale
+    scores = (query * scale) @ key.transpose(-1, -2)
+    return scores if bias is None else scores.add_(bias)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sfteval.engine.attention import Call, attend, attend_with_mass
+from sfteval.engine.attention import Call, attend_few, attend_with_mass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,11 +64,11 @@ class DecodeStep:
         values[every, :, place] = value[:, :, 0]
         # Query heads that share a key head become its queries, so that keys are read once.
         grouped = query.reshape(rows, key.shape[1], heads // key.shape[1], width)
-        if not self._trunks:
-            seen = torch.cat([attend(call, *part) for part in self._parts(call, grouped, keys, values)])
-        else:
-            own = [attend_with_mass(call, *part) for part in self._parts(call, grouped, keys, values)]
-            seen = self._joined(call, grouped, torch.cat([out for out, _ in own]), torch.cat([mass for _, mass in own]))
+        joined = bool(self._trunks)
+        own = [attend_few(call, *part, mass=joined) for part in self._parts(call, grouped, keys, values)]
+        seen = torch.cat([out for out, _ in own])
+        if joined:
+            seen = self._joined(call, grouped, seen, torch.cat([mass for _, mass in own if mass is not None]))
         return seen.reshape(rows, 1, heads, value.shape[-1])
 
     def _parts(self, call: Call, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> Iterator[Part]:

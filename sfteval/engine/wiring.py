@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import pad
 
 from sfteval.engine.attention import Plan, UnsupportedModelError, attending, attention_configs
-from sfteval.engine.few_rows import FewRows
+from sfteval.engine.few_rows import FewRows, Filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,22 +82,28 @@ class Wiring:
             plan: Who attends to what.
             names: Each row's adapter, where the wiring has voices.
         """
+        rows, names = len(tokens), list(names)
+        spare = self._few_rows.spare(rows) if tokens.shape[1] == 1 else 0
+        if spare:
+            tokens, positions = (torch.cat([held, held[:1].expand(spare, 1)]) for held in (tokens, positions))
+            plan, names = Filled(plan, rows), names + names[:1] * spare
         if self.voices is not None:
-            self.voices.names = list(names)
+            self.voices.names = names
         with attending(self._configs, plan), self._few_rows.quick(tokens.numel()):
             out = self.body(input_ids=tokens.to(self.device), position_ids=positions.to(self.device), use_cache=False)
         self._output = type(out)
-        return out[0]  # type: ignore[no-any-return]
+        return out[0][:rows]  # type: ignore[no-any-return]
 
     def logits(self, rows: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield float32 logits of hidden rows [rows, width], a chunk at a time, with the chunk's place."""
         size = max(16, min(ROW_CHUNK, CHUNK_LOGITS // self._width))
         for start in range(0, len(rows), size):
-            chunk = rows[start : start + size]
+            wanted = rows[start : start + size]
+            chunk = pad(wanted, (0, 0, 0, self._few_rows.spare(len(wanted))))
             with self._replaying(chunk[None]), self._few_rows.quick(len(chunk)):
                 ids = torch.zeros((1, len(chunk)), dtype=torch.long, device=self.device)
-                logits = self.causal(input_ids=ids, use_cache=False).logits[0]
-            yield slice(start, start + len(chunk)), logits.float()
+                logits = self.causal(input_ids=ids, use_cache=False).logits[0, : len(wanted)]
+            yield slice(start, start + len(wanted)), logits.float().contiguous()
 
     @contextmanager
     def _replaying(self, hidden: torch.Tensor) -> Iterator[None]:
