@@ -18,6 +18,7 @@ from sfteval.keys import content_key, generate_key, score_key
 from sfteval.records import (
     ITSELF,
     ChatAsk,
+    ChatScoreAsk,
     DialogueAsk,
     Generate,
     Message,
@@ -152,6 +153,12 @@ def _(ask: ScoreAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterat
     else:
         prefix, continuation = _with_prefix_token(text.encode(ask.continuation), text)
     yield _score(prefix, continuation, fingerprint)
+
+
+@_requests.register(ChatScoreAsk)
+def _(ask: ChatScoreAsk, item: Item, text: Tokenization, fingerprint: str) -> Iterator[Request]:
+    del item
+    yield _score(*text.encode_pair(text.render(ask.messages), ask.continuation), fingerprint)
 
 
 @_requests.register(ReplyAsk)

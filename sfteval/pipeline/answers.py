@@ -15,7 +15,7 @@ from sfteval.requests import STAND_IN, conversation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sfteval.records import Item, Message, ReplyAsk
+    from sfteval.records import ChatScoreAsk, Item, Message, ReplyAsk
 
 
 def answer_of(item: Item, known: Mapping[Inquiry, tuple[Response, ...]]) -> Answer:
@@ -43,7 +43,7 @@ def answer_of(item: Item, known: Mapping[Inquiry, tuple[Response, ...]]) -> Answ
     return earlier[-1]
 
 
-def shown_prompt(ask: ChatAsk | DialogueAsk | ReplyAsk) -> str:
+def shown_prompt(ask: ChatAsk | ChatScoreAsk | DialogueAsk | ReplyAsk) -> str:
     """Return the author's words; a stand-in takes the place of a dialogue's own answers."""
     if not isinstance(ask, DialogueAsk):
         return _lines(ask.messages)

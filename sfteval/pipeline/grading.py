@@ -19,6 +19,7 @@ from sfteval.records import (
     ITSELF,
     BackendFailure,
     ChatAsk,
+    ChatScoreAsk,
     DialogueAsk,
     FinishReason,
     Generate,
@@ -172,7 +173,7 @@ def _lost(key: str) -> Response:
 
 def _shown_ask(item: Item) -> str:
     ask = item.asks[0]
-    if isinstance(ask, ChatAsk | DialogueAsk | ReplyAsk):
+    if isinstance(ask, ChatAsk | ChatScoreAsk | DialogueAsk | ReplyAsk):
         return shown_prompt(ask)
     return ask.text if isinstance(ask, RollingAsk) else ask.context
 

@@ -67,6 +67,14 @@ class ScoreAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatScoreAsk:
+    """Log-likelihood of `continuation` after the rendered chat (lm-eval `loglikelihood` under a chat template)."""
+
+    messages: tuple[Message, ...]
+    continuation: str
+
+
+@dataclass(frozen=True, slots=True)
 class RollingAsk:
     """Log-likelihood of a whole text (lm-eval `loglikelihood_rolling`)."""
 
@@ -82,7 +90,7 @@ class ReplyAsk:
     ends: bool = False
 
 
-Ask = ChatAsk | DialogueAsk | TextAsk | ScoreAsk | RollingAsk | ReplyAsk
+Ask = ChatAsk | DialogueAsk | TextAsk | ScoreAsk | ChatScoreAsk | RollingAsk | ReplyAsk
 
 ITSELF = ""
 BASE = "base"

@@ -156,13 +156,17 @@ class Generation(Strict):
 
 
 class LmEvalBlock(Strict):
-    """lm-eval tasks as samples. `limit` takes the first documents; `include_path` holds task YAML files."""
+    """lm-eval tasks as samples. `limit` takes the first documents; `include_path` holds task YAML files.
+
+    `apply_chat_template` makes turns of the few-shot examples; `system_instruction` stands before each prompt.
+    """
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
     num_fewshot: Annotated[int, Field(ge=0)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     include_path: str | None = None
     apply_chat_template: bool = False
+    system_instruction: Annotated[str, StringConstraints(min_length=1)] | None = None
     fewshot_draw: Literal["per_document", "lm_eval"] = "per_document"
     seed: int = 1234
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sfteval.errors import Fault, TaskError
-from sfteval.records import Ask, ChatAsk, Generation, Message, RollingAsk, ScoreAsk, TextAsk
+from sfteval.records import Ask, ChatAsk, ChatScoreAsk, Generation, Message, RollingAsk, ScoreAsk, TextAsk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def to_ask(instance: Instance, seed: int, where: str) -> Ask:
     """Return the ask of one instance.
 
     Raises:
-        TaskError: A chat prompt whose answer must be scored or start with a given prefix; text that is no text.
+        TaskError: A chat prompt whose answer must start with a given prefix; text that is no text.
     """
     make = _MAKERS.get(instance.request_type)
     if make is None:
@@ -81,16 +81,9 @@ def _generation(settings: Mapping[str, Any], seed: int) -> Generation:
 
 def _score(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
     context, continuation = arguments[:2]
-    if not isinstance(context, str):
-        raise TaskError(
-            Fault(
-                f"{where}: lm_eval.apply_chat_template",
-                "true for a task whose answers are scored",
-                "a task that generates its answers",
-                "Set apply_chat_template: false for multiple-choice and log-likelihood tasks, in a suite of their own.",
-            )
-        )
-    return ScoreAsk(context, _text(continuation, where))
+    if isinstance(context, str):
+        return ScoreAsk(context, _text(continuation, where))
+    return ChatScoreAsk(_messages(context, where), _text(continuation, where))
 
 
 def _rolling(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
@@ -101,12 +94,15 @@ def _generate(arguments: tuple[Any, ...], seed: int, where: str) -> Ask:
     context, settings = arguments[:2]
     if isinstance(context, str):
         return TextAsk(context, generation(settings, seed, f"{where}: generation_kwargs"))
-    if not context.complete:
+    return ChatAsk(_messages(context, where), generation(settings, seed, f"{where}: generation_kwargs"))
+
+
+def _messages(conversation: Any, where: str) -> tuple[Message, ...]:
+    if not conversation.complete:
         found = "a chat prompt whose answer starts with the task's gen_prefix"
         do = "Set apply_chat_template: false for this task."
         raise TaskError(Fault(f"{where}: lm_eval.apply_chat_template", found, "a prompt that ends with the user", do))
-    messages = tuple(Message(role=turn["role"], content=turn["content"]) for turn in context)
-    return ChatAsk(messages, generation(settings, seed, f"{where}: generation_kwargs"))
+    return tuple(Message(role=turn["role"], content=turn["content"]) for turn in conversation)
 
 
 def _text(value: Any, where: str) -> str:

@@ -106,7 +106,7 @@ def _instances(task: Task, doc: Any, index: int, block: LmEvalBlock) -> list[Ins
     context = task.fewshot_context(
         doc,
         num_fewshot=task.config.num_fewshot or 0,
-        system_instruction=None,
+        system_instruction=block.system_instruction,
         apply_chat_template=block.apply_chat_template,
         fewshot_as_multiturn=block.apply_chat_template,
         chat_template=chat.get("chat_template"),

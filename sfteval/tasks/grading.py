@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, TaskError
-from sfteval.records import ChatAsk, LmEvalBlock, RollingAsk, ScoreAsk, TextAsk
+from sfteval.records import ChatAsk, ChatScoreAsk, LmEvalBlock, RollingAsk, ScoreAsk, TextAsk
 from sfteval.tasks.draw import seed_globals, set_shots
 from sfteval.tasks.metrics import Metrics, metrics_of, value_of
 from sfteval.tasks.quiet import quiet, silenced, templates_kept
@@ -112,7 +112,7 @@ def shown(item: Item, responses: Sequence[Response]) -> tuple[str, str]:
     results = _results(item.asks, responses, where)
     first = item.asks[0]
     if isinstance(first, ChatAsk):
-        return "\n\n".join(f"{m.role}: {m.content}" for m in first.messages), str(results[0])
+        return _said(first), str(results[0])
     if isinstance(first, TextAsk):
         return first.context, str(results[0])
     if isinstance(first, RollingAsk):
@@ -122,12 +122,17 @@ def shown(item: Item, responses: Sequence[Response]) -> tuple[str, str]:
 
 def _shown_choice(item: Item, loglikelihoods: list[float]) -> tuple[str, str]:
     options: tuple[str, ...] = item.document.options
-    asks = [ask for ask in item.asks if isinstance(ask, ScoreAsk)]
+    asks = [ask for ask in item.asks if isinstance(ask, ScoreAsk | ChatScoreAsk)]
     if not options:
-        return asks[0].context, f"{asks[0].continuation.strip()} (log-likelihood {loglikelihoods[0]:.4f})"
+        return _said(asks[0]), f"{asks[0].continuation.strip()} (log-likelihood {loglikelihoods[0]:.4f})"
     best = max(range(len(options)), key=lambda index: loglikelihoods[index])
     gold = "" if item.reference is None or item.reference == options[best] else f" (gold: {item.reference})"
-    return asks[best].context, options[best] + gold
+    return _said(asks[best]), options[best] + gold
+
+
+def _said(ask: ChatAsk | ScoreAsk | ChatScoreAsk) -> str:
+    """Return what comes before the answer."""
+    return ask.context if isinstance(ask, ScoreAsk) else "\n\n".join(f"{m.role}: {m.content}" for m in ask.messages)
 
 
 def _results(asks: Sequence[Ask], responses: Sequence[Response], where: str) -> list[Any]:
@@ -143,7 +148,7 @@ def _results(asks: Sequence[Ask], responses: Sequence[Response], where: str) -> 
 
 
 def _result(ask: Ask, response: Response, where: str) -> Any:
-    if isinstance(ask, ScoreAsk):
+    if isinstance(ask, ScoreAsk | ChatScoreAsk):
         return _loglikelihood(response, where), bool(response.is_greedy)
     if response.text is None:
         raise TaskError(Fault(where, "a response without text", "generated text"))

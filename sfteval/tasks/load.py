@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfteval.errors import Fault, TaskError
 from sfteval.keys import pair_key
-from sfteval.records import Ask, Item, MetricInfo, ScoreAsk
+from sfteval.records import Ask, ChatScoreAsk, Item, MetricInfo, ScoreAsk
 from sfteval.tasks.asks import to_ask, unsupported_settings
 from sfteval.tasks.build import build_leaves
 from sfteval.tasks.draw import document_ids, draw, seed_globals, set_shots
@@ -166,7 +166,7 @@ def _documents(task: Task, block: LmEvalBlock) -> Any:
 
 def _options(task: Task, doc: Any, asks: tuple[Ask, ...]) -> tuple[str, ...]:
     """Return the options of a multiple choice as people read them, one per conditional ask; empty for other tasks."""
-    if task.OUTPUT_TYPE != "multiple_choice" or not all(isinstance(ask, ScoreAsk) for ask in asks):
+    if task.OUTPUT_TYPE != "multiple_choice" or not all(isinstance(ask, ScoreAsk | ChatScoreAsk) for ask in asks):
         return ()
     return tuple(str(choice).strip() for choice in task.doc_to_choice(doc))
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_lm_eval import block
+
+from sfteval.backends import resolve
+from sfteval.backends.tokenization import HubTokenization
+from sfteval.records import Response
+from sfteval.requests import requests_for
+from sfteval.tasks import grade, load_tasks
 
 TINY = Path(__file__).parents[3] / "fixtures" / "tiny_base"
 TASKS = ["animals", "sums", "prose", "cloze"]
@@ -85,6 +92,23 @@ def flat(value: Any) -> list[Any]:
 )
 def test_equal_to_hf(evaluate: Any, options: dict[str, Any]) -> None:
     assert_same(evaluate("sfteval", TASKS, **options), evaluate("hf", TASKS, **options))
+
+
+def test_a_suite_scores_answers_under_a_chat_template_as_lm_eval_does(evaluate: Any, folder: Path) -> None:
+    options = {"num_fewshot": 2, "limit": 6, "apply_chat_template": True, "system_instruction": "You are brief."}
+    samples = evaluate("hf", ["animals"], fewshot_as_multiturn=True, **options)["samples"]["animals"]
+    (ours,) = load_tasks("s", block("animals", fewshot_draw="lm_eval", **options), folder=folder)
+    text = HubTokenization(resolve(str(TINY)))
+    assert len(ours.items) == len(samples) == 6
+    for item, sample in zip(ours.items, samples, strict=True):
+        (asked, *_) = requests_for(item, text, "f")
+        assert [(text.render(ask.messages), ask.continuation) for ask in item.asks] == sample["arguments"]
+        assert (list(asked.requests[0].prefix), list(asked.requests[0].continuation)) == text.encode_pair(
+            *sample["arguments"][0]
+        )
+        given = [Response("", loglikelihood=value, is_greedy=greedy) for ((value, greedy),) in sample["resps"]]
+        graded = grade(item, given)
+        assert {name: graded[name] for name in ("acc", "acc_norm")} == {n: sample[n] for n in ("acc", "acc_norm")}
 
 
 def test_model_arguments_reach_the_engine(evaluate: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tiny_lm_eval import block, write_rows, yaml_file
 
 from sfteval.errors import TaskError
-from sfteval.records import ChatAsk, Item, Message, Response
+from sfteval.records import ChatAsk, ChatScoreAsk, Item, Message, Response
 from sfteval.tasks import grade, load_tasks
 
 
@@ -169,14 +169,16 @@ def test_a_chat_template_makes_turns_of_the_examples(folder: Path) -> None:
     assert ask.generation.max_tokens == 32
 
 
-def test_a_chat_template_for_scored_answers_is_refused(folder: Path) -> None:
-    with pytest.raises(TaskError) as error:
-        load_tasks("s", block("animals", apply_chat_template=True), folder=folder)
-    assert str(error.value) == (
-        "suite s: task animals: lm_eval.apply_chat_template: found true for a task whose answers are scored; expected "
-        "a task that generates its answers. Set apply_chat_template: false for multiple-choice and log-likelihood "
-        "tasks, in a suite of their own."
-    )
+def test_a_chat_template_for_scored_answers(folder: Path) -> None:
+    chat = block("animals", num_fewshot=1, limit=1, apply_chat_template=True, system_instruction="Be brief.")
+    (loaded,) = load_tasks("s", chat, folder=folder)
+    (item,) = loaded.items
+    assert all(isinstance(ask, ChatScoreAsk) for ask in item.asks)
+    assert [message.role for message in item.asks[0].messages] == ["system", "user", "assistant", "user"]
+    assert item.asks[0].messages[0].content == "Be brief."
+    assert item.asks[0].messages[-1].content == "Question: Which animals 0?\nAnswer:"
+    # As lm-eval: no space before an answer that begins an assistant's turn.
+    assert [ask.continuation for ask in item.asks] == ["animals0", "rock", "it is"]
 
 
 def test_a_chat_prompt_with_an_answer_prefix_is_refused(folder: Path) -> None:
@@ -184,6 +186,10 @@ def test_a_chat_prompt_with_an_answer_prefix_is_refused(folder: Path) -> None:
     path.write_text(path.read_text() + "\ngen_prefix: 'Well,'\n")
     with pytest.raises(TaskError, match="answer starts with the task's gen_prefix"):
         load_tasks("s", block("sums", apply_chat_template=True), folder=folder)
+    path = folder / "tasks/animals.yaml"
+    path.write_text(path.read_text() + "\ngen_prefix: 'Well,'\n")
+    with pytest.raises(TaskError, match="answer starts with the task's gen_prefix"):
+        load_tasks("s", block("animals", apply_chat_template=True), folder=folder)
 
 
 def test_random_process_docs_give_the_same_documents_whatever_came_before(folder: Path) -> None:
