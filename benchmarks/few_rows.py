@@ -1,8 +1,9 @@
 """What one decoding step of a few rows costs in a model's linear layers: as torch multiplies, and the other way round.
 
-    python benchmarks/few_rows.py --model ~/.cache/sfteval/models/smollm2 [--rows 1 2 4 8 16] [--threads 2] [--json]
+    python benchmarks/few_rows.py --model ~/.cache/sfteval/models/smollm2 [--rows 1 2 4 8 16 32 64] [--threads 2]
 
-Runs every linear layer, head included, on random rows, five times in turn, and takes the best of each.
+Runs every linear layer, head included, on random rows, five times in turn, and takes the best of each. The other way
+round, the rows are filled up to the number that the engine fills a step up to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from sfteval.engine.few_rows import swapped
+from sfteval.engine.few_rows import liked, swapped
 
 
 def milliseconds(layers: list[torch.nn.Linear], product: Callable[..., torch.Tensor], rows: int) -> float:
@@ -32,7 +33,7 @@ def main() -> int:
     """Print a row per number of rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="model directory or hub id")
-    parser.add_argument("--rows", nargs="*", type=int, default=[1, 2, 3, 4, 6, 8, 12, 16])
+    parser.add_argument("--rows", nargs="*", type=int, default=[1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one object per line")
     options = parser.parse_args()
@@ -44,7 +45,7 @@ def main() -> int:
     for rows in options.rows:
         with torch.no_grad():
             both = [
-                [milliseconds(layers, product, rows) for product in (torch.nn.functional.linear, swapped)]
+                [milliseconds(layers, torch.nn.functional.linear, rows), milliseconds(layers, swapped, liked(rows))]
                 for _ in range(5)
             ]
         usual, quick = (min(times) for times in zip(*both, strict=True))
