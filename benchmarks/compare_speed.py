@@ -93,18 +93,21 @@ def main() -> int:
     parser.add_argument("--gates", type=int, default=50)
     parser.add_argument("--quick", action="store_true", help="2,000 samples")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
         return 0
+    if options.write:
+        for name, shift in (("before", 0.0), ("after", 0.02)):
+            write(options.write, name, shift, options.samples, options.gates)
+        return 0
     samples = 2_000 if options.quick else options.samples
     with tempfile.TemporaryDirectory() as folder:
-        for name, shift in (("before", 0.0), ("after", 0.02)):
-            write(Path(folder), name, shift, samples, options.gates)
-        done = subprocess.run(
-            [sys.executable, __file__, "--measure", folder], stdout=subprocess.PIPE, text=True, check=True
-        )
+        given = [sys.executable, __file__, "--samples", str(samples), "--gates", str(options.gates)]
+        subprocess.run([*given, "--write", folder], check=True)
+        done = subprocess.run([*given, "--measure", folder], stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     print(json.dumps(found) if options.json else "\n".join(f"{name:>18}: {value}" for name, value in found.items()))
     return 0 if found["seconds"] <= SECONDS and found["peak_megabytes"] <= MEGABYTES else 1
