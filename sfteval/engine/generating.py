@@ -174,7 +174,8 @@ class Generator:
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         self._tally.rows_projected += len(hidden)
-        return torch.cat([logits for _, logits in self._wiring.logits(hidden)])
+        chunks = [logits for _, logits in self._wiring.logits(hidden)]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
     def _take(self, places: Sequence[int], logits: torch.Tensor, retry: bool) -> list[Response]:
         """Give every row at `places` its next token; rows that end or break leave."""

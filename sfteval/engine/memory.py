@@ -16,7 +16,7 @@ DEFAULT_TOKENS = {"cpu": 2048, "cuda": 16384}
 # Torch's CPU allocator on Linux and on Windows, CUDA's and cuBLAS's own words.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
-KV_BYTES = 704 * 2**20
+KV_BYTES = 672 * 2**20
 KV_SHARE_OF_GPU = 0.6
 
 

@@ -105,15 +105,17 @@ def choose(
     choosers: Sequence[Chooser], logits: torch.Tensor, generated: Sequence[int], tally: Tally, sound: Sequence[bool]
 ) -> list[int | None]:
     """Return the next token of every row, None for rows that are not sound; logits are [rows, vocabulary]."""
-    top = logits.topk(min(2, logits.shape[1]), dim=-1).values.cpu()
-    best = logits.argmax(-1).tolist()
+    top, places = (found.cpu() for found in logits.topk(min(2, logits.shape[1]), dim=-1))
+    best: list[int] = places[:, 0].tolist()
     tokens: list[int | None] = []
     for row, chooser in enumerate(choosers):
         if not sound[row]:
             tokens.append(None)
         elif chooser.plain and generated[row] >= chooser.generation.min_tokens:
-            tally.near_ties += bool(top.shape[1] > 1 and top[row, 0] - top[row, 1] < NEAR_TIE)
-            tokens.append(best[row])
+            gap = float(top[row, 0] - top[row, -1]) if top.shape[1] > 1 else 1.0
+            tally.near_ties += gap < NEAR_TIE
+            # Of equal logits `argmax` takes the first; the order of `topk` is not said.
+            tokens.append(best[row] if gap else int(logits[row].argmax()))
         else:
             tokens.append(chooser.choose(logits[row], generated[row], tally))
     return tokens

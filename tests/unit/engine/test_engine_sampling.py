@@ -10,7 +10,7 @@ import torch
 from transformers.generation import logits_process as tf
 
 from sfteval.engine.figures import Tally
-from sfteval.engine.sampling import Chooser
+from sfteval.engine.sampling import NEAR_TIE, Chooser, choose
 from sfteval.records import Generation
 
 
@@ -69,3 +69,17 @@ def test_negative_and_neighbouring_seeds_differ():
 def test_temperatures_that_overflow_are_greedy(temperature):
     logits = torch.tensor([1.0, 30.0, 29.0, -5.0])
     assert {chooser(seed, temperature=temperature).choose(logits, 0, Tally()) for seed in range(20)} == {1}
+
+
+def test_of_equal_logits_the_first_is_taken_and_near_ties_are_counted():
+    torch.manual_seed(0)
+    logits = torch.randn(4, 5000).clamp(max=3)
+    for row, places in enumerate(([4000, 7, 900], [12, 11], [3], [])):
+        logits[row, places] = 8.0
+    logits[2, 4] = 8.0 - NEAR_TIE / 2
+    logits[3, 8] = float("nan")
+    tally = Tally()
+    assert choose([chooser() for _ in range(4)], logits, [0] * 4, tally, [True, True, True, False]) == [7, 11, 3, None]
+    assert tally.near_ties == 3
+    assert choose([chooser()], torch.zeros(1, 1), [0], tally, [True]) == [0]
+    assert tally.near_ties == 3
