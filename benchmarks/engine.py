@@ -171,7 +171,7 @@ def measure(work: Work, peer: Peer, ours: Ours, options: argparse.Namespace, mod
         "ratio_flops": None if work.generates else round(ours_flops.get_total_flops() / (times * theirs_flops), 4),
         "tokens_forwarded": stats.tokens_forwarded,
         "tokens_distinct": stats.tokens_distinct,
-        "gemm_share": round(share(work, stats, seconds, ours_flops.get_total_flops(), model), 3),
+        "gemm_share": round(share(work, stats, seconds, ours_flops.get_total_flops(), model, options.score_rows), 3),
         "max_abs_diff": None if math.isnan(worst) else float(f"{worst:.2e}"),
         "greedy_mismatches": mismatches,
         "near_ties": stats.near_ties,
@@ -179,12 +179,12 @@ def measure(work: Work, peer: Peer, ours: Ours, options: argparse.Namespace, mod
     }
 
 
-def share(work: Work, stats: EngineStats, seconds: float, flops: float, model: Any) -> float:
+def share(work: Work, stats: EngineStats, seconds: float, flops: float, model: Any, rows: int) -> float:
     """Return the share of the linear layers' own rate: FLOP/s while scoring, tokens/s at batch 64 while generating."""
     if work.generates:
         _, best = linear_flops_and_seconds(model, DECODE_BATCH)
         return (stats.tokens_generated / seconds) / (DECODE_BATCH / best)
-    counted, best = linear_flops_and_seconds(model, SCORE_ROWS)
+    counted, best = linear_flops_and_seconds(model, rows)
     return (flops / seconds) / (counted / best)
 
 
@@ -221,9 +221,10 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one object per line")
     options = parser.parse_args(argv)
     options.sizes, options.trial, options.new_tokens = BATCH_SIZES, 20, None
+    options.score_rows = 256 if options.quick else SCORE_ROWS
     if options.quick:
-        options.sizes, options.trial, options.pairs, options.new_tokens = (1, 8), 2, 1, 12
-        options.documents = options.documents or 4
+        options.sizes, options.trial, options.pairs, options.new_tokens = (8,), 1, 1, 8
+        options.documents = options.documents or 2
     return options
 
 
