@@ -224,7 +224,7 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     options.score_rows = 256 if options.quick else SCORE_ROWS
     if options.quick:
         options.sizes, options.trial, options.pairs, options.new_tokens = (8,), 1, 1, 8
-        options.documents = options.documents or 2
+        options.documents = options.documents or 1
     return options
 
 

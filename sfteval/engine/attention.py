@@ -179,12 +179,12 @@ def attend_few(
     Returns:
         Output as of `attend_with_mass`, and the mass if asked for.
     """
-    if query.device.type != "cpu" or query.dtype is not torch.float32 or call.softcap is not None:
-        return (
-            attend_with_mass(call, query, key, value, bias) if mass else (attend(call, query, key, value, bias), None)
-        )
-    scores = _scores(call, query, key, bias)
-    return scores.softmax(-1) @ value, scores.logsumexp(-1) if mass else None
+    if query.device.type == "cpu" and query.dtype is torch.float32 and call.softcap is None:
+        scores = _scores(call, query, key, bias)
+        return scores.softmax(-1) @ value, scores.logsumexp(-1) if mass else None
+    if mass:
+        return attend_with_mass(call, query, key, value, bias)
+    return attend(call, query, key, value, bias), None
 
 
 def _scores(call: Call, query: torch.Tensor, key: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

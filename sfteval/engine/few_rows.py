@@ -47,8 +47,7 @@ class FewRows:
 
         A layer with a `forward` of its own (a hook of accelerate's) keeps it.
         """
-        gains = 1 < rows <= MOST_ROWS and rows == liked(rows)
-        layers = [layer for layer in self._layers if "forward" not in vars(layer)] if gains else []
+        layers = [layer for layer in self._layers if "forward" not in vars(layer)] if gains(rows) else []
         for layer in layers:
             vars(layer)["forward"] = _forward(layer)
         try:
@@ -69,6 +68,11 @@ class Filled:
         """See `Plan.attend`."""
         seen = self.plan.attend(call, query[: self.rows], key[: self.rows], value[: self.rows])
         return pad(seen, (0, 0, 0, 0, 0, 0, 0, len(query) - self.rows))
+
+
+def gains(rows: int) -> bool:
+    """Say whether W·xᵀ is quicker than x·Wᵀ for this number of rows."""
+    return 1 < rows <= MOST_ROWS and rows == liked(rows)
 
 
 def liked(rows: int) -> int:
@@ -94,7 +98,7 @@ def swapped(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
         bias: [outputs] or None.
     """
     rows = given.numel() // given.shape[-1]
-    if not 1 < rows <= MOST_ROWS or rows != liked(rows) or given.dtype is not weight.dtype:
+    if not gains(rows) or given.dtype is not weight.dtype:
         return linear(given, weight, bias)
     product = torch.mm(weight, given.reshape(rows, -1).t()).t()
     # What grows goes through an activation into a product that takes it as it lies; turning it would cost the gain.

@@ -43,7 +43,8 @@ class EngineStats:
         requests: Requests answered, failures included.
         failures: Of these, answered with a `BackendFailure`.
         truncated: Requests that were cut from the left.
-        tokens_forwarded: Tokens sent through the model's body (padding of the fallback counted), the probe's left out.
+        tokens_forwarded: Tokens sent through the model's body (padding of the fallback counted), without the probe's
+            and the rows that fill a decoding step up.
         tokens_distinct: Distinct (prefix, token) pairs of the scored sequences and prompts, plus tokens fed back while
             generating.
         tokens_generated: Tokens generated, end-of-turn tokens counted.

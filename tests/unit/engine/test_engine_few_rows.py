@@ -16,12 +16,14 @@ from sfteval.engine.few_rows import MOST_ROWS, FewRows, Filled, swapped
 @pytest.mark.parametrize("biased", [False, True])
 def test_the_product_is_the_linear_layers_own(rows: int, biased: bool) -> None:
     torch.manual_seed(rows)
-    layer = torch.nn.Linear(24, 40, bias=biased)
-    for given in (torch.randn(rows, 1, 24), torch.randn(1, rows, 24), torch.randn(24, rows).t()):
-        with torch.no_grad():
-            found = swapped(given, layer.weight, layer.bias)
-            torch.testing.assert_close(found, layer(given), rtol=1e-5, atol=1e-6)
-        assert found.shape == (*given.shape[:-1], 40)
+    for width in (24, 40):
+        layer = torch.nn.Linear(24, width, bias=biased)
+        for given in (torch.randn(rows, 1, 24), torch.randn(1, rows, 24), torch.randn(24, rows).t()):
+            with torch.no_grad():
+                found = swapped(given, layer.weight, layer.bias)
+                torch.testing.assert_close(found, layer(given), rtol=1e-5, atol=1e-6)
+            assert found.shape == (*given.shape[:-1], width)
+            assert found.is_contiguous() or width > 24
 
 
 def test_layers_multiply_the_other_way_round_only_inside_and_only_for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
