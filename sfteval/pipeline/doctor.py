@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NEEDED = ("torch", "transformers", "peft", "trl", "lm-eval", "pytest", "rich", "gguf")
-_OPTIONAL = {"pytest-xdist": "pytest suites/ -n 2", "bitsandbytes": "qlora (needs a GPU)"}
+_OPTIONAL = {"pytest-xdist": "pytest suites/ -n 2", "bitsandbytes": "qlora, which training refuses so far"}
 
 
 def examine(runs_dir: Path) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ class Lora(LowRank):
 
 
 class Qlora(LowRank):
-    """LoRA on a base in 4 bits (Dettmers et al. 2023, arXiv:2305.14314); needs bitsandbytes and a GPU."""
+    """LoRA on a base in 4 bits (Dettmers et al. 2023, arXiv:2305.14314); planned for only, training refuses it."""
 
     name: Literal["qlora"]
     quant: Literal["nf4", "fp4"] = "nf4"

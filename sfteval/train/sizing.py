@@ -92,7 +92,7 @@ def size(
     weights, note = FLOAT * counts.total, ""
     if isinstance(method, Qlora):
         weights += int(counts.linear * (QUANTISED[method.double_quant] / 8 - FLOAT))
-        note = "needs bitsandbytes and a GPU; activations counted in float32"
+        note = "planned for only, training refuses it; activations counted in float32"
     gradients = FLOAT * counts.trainable
     activations = max(0, trace.peak - gradients)
     memory = Memory(weights, gradients, STATES * FLOAT * counts.trainable, activations)
