@@ -39,11 +39,11 @@ def measure(config_file: str) -> None:
     from dataclasses import replace
 
     from sfteval.backends import resolve
-    from sfteval.pipeline.training import _source
+    from sfteval.pipeline.training import source_of
     from sfteval.train import load_config, train
 
     config = load_config(Path(config_file))
-    source = _source(config.model, resolve(config.model))
+    source = source_of(config, resolve(config.model))
     before = []
     few = config.optimizer.model_copy(update={"batch_tokens": 64, "epochs": 0.05})
     train(config.model_copy(update={"optimizer": few}), source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +169,20 @@ def test_cheap_imports_bring_no_heavy_library(command: str) -> None:
     script = f"{command}; import sys; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+BENCHMARKS = sorted((PACKAGE.parent / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_what_benchmarks_import_from_here_exists(path: Path) -> None:
+    """No other check runs them whole, and imports inside functions fail only after minutes of work."""
+    missing = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "sfteval":
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                part = hasattr(module, "__path__") and importlib.util.find_spec(f"{node.module}.{name}")
+                if not part and not hasattr(module, name):
+                    missing.append(f"{node.module}.{name}")
+    assert not missing
